@@ -1,0 +1,82 @@
+"""Sessions that mirror the tasks; `ci` is the gate. Run them inside `ci/env`, whose packages the tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["ci"]
+nox.options.error_on_external_run = False
+
+HERE = Path(__file__).parent
+LOCK = "ci/requirements.txt"
+PYTHONS = [version for version in ("3.11", "3.12", "3.13") if shutil.which(f"python{version}")] or ["3.11"]
+CODE = ("src", "plugins", "tests", "noxfile.py", "tasks.py")
+
+
+def here(session: nox.Session, *argv: str) -> None:
+    """Run with the interpreter of `ci/env`: its .venv has every locked package already."""
+    session.run(sys.executable, "-m", *argv, external=True)
+
+
+@nox.session(python=False)
+def lint(session: nox.Session) -> None:
+    """Style, the import contract, shell scripts."""
+    here(session, "ruff", "check", *CODE)
+    here(session, "ruff", "format", "--check", *CODE)
+    session.run("lint-imports", external=True)
+
+
+@nox.session(python=False)
+def typecheck(session: nox.Session) -> None:
+    """mypy --strict over the pipeline, its plugins and its tests."""
+    here(session, "mypy", "src", "plugins", "noxfile.py")
+
+
+@nox.session(python=PYTHONS, venv_backend="venv", reuse_venv=True)
+def unit(session: nox.Session) -> None:
+    """Fast tests with fakes; sockets and subprocesses are blocked. On every Python that is installed."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if session.python == running:
+        here(session, "pytest", "tests/unit", *session.posargs)
+        return
+    session.install("--require-hashes", "--no-deps", "-r", LOCK)
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+    session.run("pytest", "tests/unit", *session.posargs)
+
+
+@nox.session(python=False)
+def contract(session: nox.Session) -> None:
+    """One suite per role, against the fake and against the real backend."""
+    here(session, "pytest", "tests/contract", *session.posargs)
+
+
+@nox.session(python=False)
+def integration(session: nox.Session) -> None:
+    """Deploys, verdicts, failures: on real servers, with the tiny application."""
+    here(session, "pytest", "tests/integration", *session.posargs)
+
+
+@nox.session(python=False)
+def e2e(session: nox.Session) -> None:
+    """The README in a fresh clone, with the Next.js dashboard."""
+    here(session, "pytest", "tests/e2e", *session.posargs)
+
+
+@nox.session(python=False, default=False)
+def bench(session: nox.Session) -> None:
+    """Everything that is reported as a figure. Takes a while; not part of the gate."""
+    here(session, "pytest", "-s", "tests/bench", *session.posargs)
+
+
+@nox.session(
+    python=False, requires=["lint", "typecheck", *(f"unit-{v}" for v in PYTHONS), "contract", "integration", "e2e"]
+)
+def ci(session: nox.Session) -> None:
+    """The gate: everything above, in this order."""
+    session.log("all green" + (" (CI)" if os.environ.get("CI") else ""))

@@ -1,0 +1,223 @@
+"""adaf.yaml, typed. Read in two phases: the core's own keys here, each backend's Settings when it is first used."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from adaf_pipeline.errors import ConfigError
+from adaf_pipeline.event import Json
+
+FILE = "adaf.yaml"
+S = TypeVar("S")
+
+Percent = Annotated[float, msgspec.Meta(gt=0, lt=100, description="per cent of the visitors")]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Some = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every typed section."""
+
+
+class ProbeSettings(Settings, frozen=True):
+    """The synthetic visitors that measure every deploy through the public port."""
+
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 50  # requests a second
+    get: Annotated[str, msgspec.Meta(pattern="^/")] = "/"
+    post: Annotated[str, msgspec.Meta(pattern="^(/|$)")] = ""  # "" = only GET
+    timeout: Some = 5
+    baseline: Seconds = 3  # how long before the first change is measured
+
+
+class DeploySettings(Settings, frozen=True):
+    """How a release goes live."""
+
+    steps: Annotated[tuple[Percent, ...], msgspec.Meta(max_length=20)] = (5, 25, 50)
+    window: Some = 20  # seconds a canary step is watched at least, with enough data
+    max_windows: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3  # then on_doubt
+    on_doubt: Literal["rollback", "continue"] = "rollback"
+    bake: Seconds = 20  # watched at 100 % before there is no way back
+    passes: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3  # consecutive readiness answers
+    ready_timeout: Some = 120
+    absolute_limit: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05  # failing visitors
+    tolerance: Annotated[float, msgspec.Meta(ge=1, le=100)] = 1.25  # canary's rate over stable's that is still fine
+    keep: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 5  # releases
+    probe: ProbeSettings = ProbeSettings()
+
+
+class Core(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The core's own keys; role sections stay raw until their backend is known."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,30}$")] = "local"
+    runtime: Any = "local"
+    apps: dict[str, Any]
+    balancer: Any = "haproxy"
+    proxy: Any = "nginx"
+    database: Any = "postgres"
+    cache: Any = "redis"
+    secrets: Any = "files"
+    deploy: DeploySettings = DeploySettings()
+
+
+ROLE_KEYS = ("runtime", "balancer", "proxy", "database", "cache", "secrets")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One backend's part of the file: which one, and its raw settings. ``path`` is for errors."""
+
+    path: str
+    use: str
+    raw: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file after phase one."""
+
+    file: Path
+    name: str
+    roles: Mapping[str, Section]
+    apps: Mapping[str, Section]
+    deploy: DeploySettings
+
+    def settings(self, section: Section, kind: type[S]) -> S:
+        """Phase two: a section as its backend's Settings."""
+        return typed(section.raw, kind, section.path, self.file.name)
+
+
+def find(start: Path | None = None) -> Path:
+    """adaf.yaml here or in a folder above (ADAF_CONFIG names another); PreconditionError-like ConfigError when none."""
+    named = os.environ.get("ADAF_CONFIG")
+    if named:
+        return Path(named).absolute()
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / FILE).exists():
+            return folder / FILE
+    raise ConfigError(f"{FILE}: not found in {here} or above", "run this in the project's folder, or set ADAF_CONFIG")
+
+
+def load(file: Path) -> Config:
+    """Read and check the core's keys. ConfigError with the path of the key and a suggestion."""
+    raw = _read(file)
+    core = typed(raw, Core, "", file.name)
+    if not core.apps:
+        raise ConfigError(f"{file.name}: apps: no application", "for example  apps: {web: {use: nextjs, path: .}}")
+    for name in core.apps:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,20}", name):
+            raise ConfigError(
+                f"{file.name}: apps/{name}: not a name", "lower-case letters, digits and dashes, at most 21"
+            )
+    if len(core.apps) > 1:
+        second = sorted(core.apps)[1]
+        raise ConfigError(f"{file.name}: apps/{second}: one application a stack for now", "give it a stack of its own")
+    if list(core.deploy.steps) != sorted(set(core.deploy.steps)):
+        given = ", ".join(f"{percent:g}" for percent in core.deploy.steps)
+        raise ConfigError(f"{file.name}: deploy/steps: [{given}] does not rise", "for example  steps: [5, 25, 50]")
+    roles = {key: _section(getattr(core, key), key, file.name) for key in ROLE_KEYS}
+    apps = {name: _section(value, f"apps/{name}", file.name) for name, value in core.apps.items()}
+    return Config(file, core.name, roles, apps, core.deploy)
+
+
+def _read(file: Path) -> Any:
+    try:
+        body = file.read_text(encoding="utf-8")
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{file}: not found", "`ADAF_CONFIG` or the current folder must lead to it") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{file}: cannot be read: {reason}", "it has to be a readable UTF-8 text file") from exc
+    try:
+        return yaml.load(body, Loader=yaml.CSafeLoader) or {}
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark
+        where = f"{file.name}:{mark.line + 1}:{mark.column + 1}" if mark else file.name
+        raise ConfigError(f"{where}: not YAML: {exc.problem or exc.context}", "look at the indentation there") from exc
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{file.name}: not YAML: {exc}".replace("\n", " "), "it has to be plain YAML text") from exc
+    except (ValueError, RecursionError) as exc:  # impossible dates, bottomless nesting
+        raise ConfigError(f"{file.name}: a value cannot be read: {exc}", "quote it, or write it another way") from exc
+
+
+def _section(value: Any, path: str, file: str) -> Section:
+    if isinstance(value, str):
+        return Section(path, value, {})
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f"{file}: {path}: expected a backend's name or a mapping, got {_kind(value)}",
+            f"for example  {path}: {{use: NAME}}",
+        )
+    raw = dict(value)
+    use = raw.pop("use", None)
+    if not isinstance(use, str):
+        raise ConfigError(f"{file}: {path}/use: which backend? (a name)", "`inv plugins` lists what there is")
+    return Section(path, use, raw)
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`(?: - at `\$(.*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
+
+
+def typed(raw: Any, kind: type[S], path: str, file: str) -> S:
+    """``raw`` as the msgspec Struct ``kind``; ConfigError ``file: a/b: what, did you mean ...``."""
+    try:
+        return msgspec.convert(raw, kind, strict=True)
+    except msgspec.ValidationError as exc:
+        message = str(exc)
+    unknown = _UNKNOWN.match(message)
+    if unknown:
+        key, inner = unknown.group(1), _slashes(unknown.group(2) or "")
+        known = _fields(kind, inner)
+        near = difflib.get_close_matches(key, known, n=1)
+        mean = f', did you mean "{near[0]}"?' if near else ""
+        raise ConfigError(
+            f"{file}: {_join(path, inner, key)}: unknown key{mean}",
+            f"known here: {', '.join(sorted(known)) or 'nothing'}",
+        )
+    at = _AT.match(message)
+    what, inner = (at.group(1), _slashes(at.group(2) or "")) if at else (message, "")
+    what = what[0].lower() + what[1:].replace("`", '"')
+    raise ConfigError(
+        f"{file}: {_join(path, inner) or 'the file'}: {what}",
+        "docs/design.md and the comments of adaf.yaml show every key",
+    )
+
+
+def _fields(kind: type[Any], inner: str) -> list[str]:
+    """The keys of the Struct that a path inside ``kind`` leads to."""
+    current: Any = kind
+    for part in filter(None, inner.split("/")):
+        hints = {field.encode_name: field.type for field in msgspec.structs.fields(current)}
+        current = hints.get(part)
+        if not (isinstance(current, type) and issubclass(current, msgspec.Struct)):
+            return []
+    return [field.encode_name for field in msgspec.structs.fields(current)]
+
+
+def _slashes(path: str) -> str:
+    return re.sub(r"[.\[]", "/", path).replace("]", "").strip("/")
+
+
+def _join(*parts: str) -> str:
+    return "/".join(part for part in parts if part)
+
+
+def _kind(value: Any) -> str:
+    names: dict[type, str] = {
+        list: "a list",
+        int: "a number",
+        float: "a number",
+        bool: "true/false",
+        type(None): "nothing",
+    }
+    return names.get(type(value), "something else")

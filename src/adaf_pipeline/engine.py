@@ -1,0 +1,239 @@
+"""The one engine: prints a Plan, runs it with progress, journals it, and takes it back when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pkgutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from adaf_pipeline import control, journal, lock
+from adaf_pipeline.errors import AdafError
+from adaf_pipeline.event import Event, EventKind, Json
+from adaf_pipeline.interrupts import Interrupts
+from adaf_pipeline.plan import Facts, Plan, Step
+from adaf_pipeline.requests import Request
+from adaf_pipeline.stack import Stack
+
+T = TypeVar("T")
+Observer = Callable[[Event], None]
+
+
+@dataclass
+class Result:
+    """How a run ended: ``document`` is what ``--json`` prints, ``lines`` what a person reads."""
+
+    document: dict[str, Json]
+    lines: tuple[str, ...] = ()
+    error: AdafError | None = None
+
+
+@dataclass
+class EngineRun:
+    """Fulfils plan.Run."""
+
+    id: str
+    stack: Stack
+    facts: Facts
+    _emit: Callable[..., None]
+    _interrupts: Interrupts
+    _control: Path
+    outputs: dict[str, Json] = field(default_factory=dict)
+    step: str = ""
+    undoing: bool = False
+    _resources: dict[str, Any] = field(default_factory=dict)
+
+    def progress(self, message: str, **data: Json) -> None:
+        self._emit("progress", self.step, message, data)
+
+    def check(self) -> None:
+        if not self.undoing:
+            self._interrupts.check()
+            control.check(self._control)
+
+    def wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while True:
+            self.check()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, 0.1))
+
+    def wanted(self, command: str) -> bool:
+        """Whether another command of the user asked this run for something (``promote``)."""
+        return control.asked(self._control, command)
+
+    def resource(self, name: str, make: Callable[[], T]) -> T:
+        if name not in self._resources:
+            self._resources[name] = make()
+        found: T = self._resources[name]
+        return found
+
+    def held(self, name: str) -> object | None:
+        return self._resources.get(name)
+
+    def close(self) -> None:
+        for name, thing in reversed(self._resources.items()):
+            try:
+                thing.close()
+            except Exception as exc:  # noqa: BLE001  closing a reader must not hide how the run ended
+                self._emit("progress", self.step, f"could not close {name}: {exc}", {})
+        self._resources.clear()
+
+
+class Engine:
+    """Runs requests against one stack. ``observers`` see every event first; plugins' observers after them."""
+
+    def __init__(self, stack: Stack, observers: tuple[Observer, ...] = ()) -> None:
+        self.stack = stack
+        self.observers = observers
+
+    def plan(self, request: Request) -> Plan:
+        """Gather the facts and build the Plan: pure reads, what ``--plan`` prints."""
+        facts = gather(self.stack, request)
+        return self.stack.registry.plan(self.stack, request, facts)
+
+    def run(self, request: Request) -> Result:
+        """Run a request to its end. Errors a user can act on are in the Result; bugs raise."""
+        began = time.monotonic()
+        run_id = journal.new_run(request.task)
+        document: dict[str, Json] = {"ok": False, "task": request.task, "stack": self.stack.name, "run": run_id}
+        lines: tuple[str, ...] = ()
+        error: AdafError | None = None
+        try:
+            with self._locked(request, run_id):
+                lines = self._run(request, run_id, document)
+            document["ok"] = True
+        except AdafError as exc:
+            error = exc
+            document |= {"error": exc.message, "hint": exc.hint, "exit": exc.exit_code}
+        document["seconds"] = round(time.monotonic() - began, 2)
+        return Result(document, lines, error)
+
+    @contextlib.contextmanager
+    def _locked(self, request: Request, run_id: str) -> Iterator[None]:
+        if not request.changes:
+            yield
+            return
+        with lock.held(self.stack.state, request.task, run_id):
+            yield
+
+    def _run(self, request: Request, run_id: str, document: dict[str, Json]) -> tuple[str, ...]:
+        record = journal.Journal(self.stack.state if request.changes else None, run_id)
+
+        def emit(kind: EventKind, step: str = "", message: str = "", data: Mapping[str, Json] | None = None) -> None:
+            self._notify(record.append(kind, step, message, data))
+
+        def ignored(name: str) -> None:
+            emit("progress", "", f"{name} noted: undoing, this ends by itself")
+
+        interrupts = Interrupts(ignored)
+        run: EngineRun | None = None
+        try:
+            with interrupts.installed():
+                emit("run", data={"request": request.json()})
+                facts = gather(self.stack, request)
+                emit("facts", data={"facts": facts})
+                plan = self.stack.registry.plan(self.stack, request, facts)
+                emit("plan", data={"steps": [s.id for s in plan.steps], "id": plan.fingerprint(self.stack.identity())})
+                path = control.path(self.stack.state, run_id)
+                run = EngineRun(run_id, self.stack, facts, emit, interrupts, path)
+                self._steps(plan, run, emit, interrupts)
+                run.undoing = True  # nothing may interrupt the report of what is done
+                if plan.result:
+                    document |= plan.result(run)
+                if plan.nothing:
+                    document["nothing"] = plan.nothing
+                emit("end", data={"ok": True})
+                return tuple(plan.report(document)) if plan.report else ()
+        except BaseException as exc:
+            if run is not None and isinstance(exc, AdafError):
+                document |= {"steps": self._story(run), **_partial(plan, run)}
+            code = exc.exit_code if isinstance(exc, AdafError) else 1
+            emit("end", data={"ok": False, "exit": code, "error": str(exc)})
+            raise
+        finally:
+            if run is not None:
+                run.close()
+            if request.changes:
+                control.path(self.stack.state, run_id).unlink(missing_ok=True)
+            record.close()
+
+    def _steps(self, plan: Plan, run: EngineRun, emit: Callable[..., None], interrupts: Interrupts) -> None:
+        begun: list[Step] = []
+        passed = ""
+        for number, step in enumerate(plan.steps, 1):
+            run.step = step.id
+            with interrupts.shielded():
+                emit("begin", step.id, step.why, {"number": number, "of": len(plan.steps)})
+                begun.append(step)
+            started = time.monotonic()
+            try:
+                run.check()
+                output = step.do(run)
+                run.check()
+            except BaseException as exc:
+                interrupts.undoing()
+                run.undoing = True
+                seconds = round(time.monotonic() - started, 2)
+                hint = exc.hint if isinstance(exc, AdafError) else ""
+                emit("failed", step.id, str(exc) or type(exc).__name__, {"hint": hint, "seconds": seconds})
+                if passed:
+                    emit("progress", step.id, f"step {passed} was the point of no return: nothing is undone")
+                else:
+                    self._undo(begun, run, emit, exc)
+                raise
+            with interrupts.shielded():
+                json.dumps(output)  # a step whose output cannot be journaled is a bug: say so here
+                run.outputs[step.id] = output
+                said = step.say(output) if step.say else ""
+                emit("done", step.id, said, {"output": output, "seconds": round(time.monotonic() - started, 2)})
+                if step.pivot:
+                    passed = step.id
+        run.step = ""
+
+    def _undo(self, begun: list[Step], run: EngineRun, emit: Callable[..., None], cause: BaseException) -> None:
+        """Reverse order, the failed step included: it may have acted before it failed."""
+        for step in reversed(begun):
+            if step.undo is None:
+                continue
+            run.step = step.id
+            emit("undo", step.id, step.undo_why or f"taking back: {step.why}")
+            try:
+                output = step.undo(run)
+                emit("undone", step.id, "", {"output": output})
+            except Exception as exc:  # noqa: BLE001  the remaining undos matter more; the cause stays the error
+                emit("undo-failed", step.id, f"{type(exc).__name__}: {exc}", {"cause": str(cause)})
+
+    def _story(self, run: EngineRun) -> list[dict[str, Json]]:
+        return [{"id": step, "ok": True} for step in run.outputs] + [{"id": run.step, "ok": False}]
+
+    def _notify(self, event: Event) -> None:
+        for observer in self.observers:
+            observer(event)
+        for trouble in self.stack.registry.notify(self.stack, event):
+            for observer in self.observers:
+                observer(Event(event.run, event.seq, event.at, "progress", "", trouble, {}))
+
+
+def gather(stack: Stack, request: Request) -> Facts:
+    """The facts of a request, by the module that it names; {} when it names none."""
+    if not request.workflow:
+        return {}
+    facts: Facts = pkgutil.resolve_name(f"{request.workflow}:gather")(stack, request)
+    return facts
+
+
+def _partial(plan: Plan, run: EngineRun) -> Mapping[str, Json]:
+    """What a failed run still measured; a result that needs the missing steps says nothing."""
+    if plan.result is None:
+        return {}
+    try:
+        return plan.result(run)
+    except (KeyError, AdafError):
+        return {}

@@ -1,0 +1,75 @@
+"""One run at a time: a kernel file lock with a record of who holds it. A dead owner is gone at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pwd
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from adaf_pipeline.errors import LockedError
+from adaf_pipeline.event import Json
+
+
+@contextlib.contextmanager
+def held(state: Path, task: str, run: str) -> Iterator[None]:
+    """Hold the stack exclusively; LockedError names the owner, since when, and what for."""
+    file = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _locked(owner(state)) from None
+        record = {"pid": os.getpid(), "who": _who(), "since": time.time(), "task": task, "run": run}
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(record).encode(), 0)
+        yield
+        os.ftruncate(file, 0)
+    finally:
+        os.close(file)
+
+
+def owner(state: Path) -> dict[str, Json] | None:
+    """The record of the living owner, or None when the lock is free (a pure read)."""
+    try:
+        file = os.open(state / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            body = os.pread(file, 4096, 0)
+            try:
+                return dict(json.loads(body))
+            except ValueError:  # it is being written at this moment
+                return {"pid": 0, "who": "somebody", "since": time.time(), "task": "a task", "run": ""}
+        return None
+    finally:
+        os.close(file)
+
+
+def _locked(record: dict[str, Json] | None) -> LockedError:
+    if record is None:
+        return LockedError("another run held the stack a moment ago", "try again")
+    age = max(0, int(time.time() - record["since"]))
+    hint = "wait for it, or look with `inv status`"
+    if record["task"] == "deploy":
+        hint = "wait for it; `inv promote` and `inv rollback` reach it"
+    return LockedError(
+        f"the stack is held by `{record['task']}` of {record['who']} (pid {record['pid']}, for {age} s)", hint
+    )
+
+
+def _who() -> str:
+    name = os.environ.get("SUDO_USER") or os.environ.get("GITHUB_ACTOR")
+    if name:
+        return name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

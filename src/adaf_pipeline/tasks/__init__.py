@@ -1,0 +1,49 @@
+"""The tasks: thin, one way in. ``namespace()`` is what ``tasks.py`` and the ``adaf`` program show."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.tasks import Task
+
+from adaf_pipeline.tasks import data, deploying, lifecycle
+from adaf_pipeline.tasks.task import task
+
+__all__ = ["namespace", "task"]
+
+
+def namespace() -> Collection:
+    """Our own tasks and those of plugins; a plugin cannot take a name that is taken."""
+    found = Collection()
+    for module in (lifecycle, deploying, data):
+        for made in vars(module).values():
+            if isinstance(made, Task) and made.name not in found.tasks:
+                found.add_task(made)
+    _add_plugins(found)
+    return found
+
+
+def _add_plugins(found: Collection) -> None:
+    from adaf_pipeline.plugins import discover
+
+    registry = discover(Path.cwd())
+    for implementation in registry.manager.hook.adaf_tasks.get_hookimpls():
+        plugin = implementation.plugin_name
+        try:
+            for made in _made(implementation.function):
+                name = str(made.name)
+                if name in found.tasks or name in found.collections:
+                    print(f"warning: plugin {plugin}: task {name} exists already and is left out", file=sys.stderr)
+                elif isinstance(made, Collection):
+                    found.add_collection(made)
+                else:
+                    found.add_task(made)
+        except Exception as exc:  # noqa: BLE001  a broken plugin never breaks the listing
+            print(f"warning: plugin {plugin}: adaf_tasks: {type(exc).__name__}: {exc}", file=sys.stderr)
+
+
+def _made(function: Any) -> list[Any]:
+    return list(function())

@@ -1,0 +1,129 @@
+"""build, typecheck, deploy, promote, rollback, releases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.context import Context
+
+from adaf_pipeline.tasks.task import task
+
+
+@task(force="build even if these inputs were built before")
+def build(_c: Context, force: bool = False, stack: str = "", json: bool = False, plan: bool = False) -> None:
+    """Build a release; unchanged inputs are not built again.
+
+    Example: inv build
+    """
+    from adaf_pipeline.requests import BuildRequest
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    dispatch(lambda _stack: BuildRequest(force=force), stack=stack, json=json, plan=plan)
+
+
+@task()
+def typecheck(_c: Context, stack: str = "", json: bool = False) -> None:
+    """Check the application's types; every problem grouped by file.
+
+    Example: inv typecheck
+    """
+    from adaf_pipeline.requests import TypecheckRequest
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    dispatch(lambda _stack: TypecheckRequest(), stack=stack, json=json)
+
+
+@task(
+    optional=("canary",),
+    canary="move visitors in steps and judge each: bare for deploy/steps of adaf.yaml, or --canary=5,25,50",
+    release="deploy a release that was built before, by the beginning of its id",
+    force="also when the same release is live already",
+)
+def deploy(
+    _c: Context,
+    canary: Any = None,
+    release: str = "",
+    force: bool = False,
+    stack: str = "",
+    json: bool = False,
+    plan: bool = False,
+) -> None:
+    """Build and bring live, with a canary, a verdict and a receipt; rolls back by itself.
+
+    Exit code 4: the release did not hold, the previous one serves.
+
+    Example: inv deploy --canary=5,25,50
+    """
+    from adaf_pipeline.requests import DeployRequest
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    dispatch(
+        lambda opened: DeployRequest(canary_steps(canary, opened.config.deploy.steps), release, force),
+        stack=stack,
+        json=json,
+        plan=plan,
+    )
+
+
+def canary_steps(value: Any, default: tuple[float, ...]) -> tuple[float, ...]:
+    """``--canary`` as percentages: None (absent), True (bare), or ``5,25,50``. ConfigError otherwise."""
+    from adaf_pipeline.errors import ConfigError
+
+    if value is None or value is False:
+        return ()
+    if value is True:
+        return default
+    try:
+        steps = tuple(float(part) for part in str(value).split(","))
+    except ValueError:
+        steps = ()
+    if not steps or list(steps) != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] < 100:
+        raise ConfigError(f"--canary={value}: not rising percentages between 0 and 100", "for example --canary=5,25,50")
+    return steps
+
+
+@task()
+def promote(_c: Context, stack: str = "", json: bool = False) -> None:
+    """Tell the running deploy to skip its remaining canary steps.
+
+    Example: inv promote
+    """
+    from adaf_pipeline.tasks import running
+    from adaf_pipeline.tasks.dispatch import show, the_stack
+
+    opened = the_stack(stack)
+    document = running.promote(opened)
+    show(document, [f"release {document['release']} is live at {document['url']}"], stack=opened, json=json)
+
+
+@task(to="a release id, or the beginning of one; without it the previous good release")
+def rollback(_c: Context, to: str = "", stack: str = "", json: bool = False, plan: bool = False) -> None:
+    """Go back to the previous good release: a flip while it is warm. Pre-empts a running deploy.
+
+    Example: inv rollback
+    """
+    from adaf_pipeline.requests import RollbackRequest
+    from adaf_pipeline.tasks import running
+    from adaf_pipeline.tasks.dispatch import dispatch, show, the_stack
+
+    if not plan:
+        opened = the_stack(stack)
+        undone = running.preempt(opened)
+        if undone and not to:
+            show(undone, [f"the deploy was undone: release {undone['release']} serves"], stack=opened, json=json)
+            return
+    dispatch(lambda _stack: RollbackRequest(to=to), stack=stack, json=json, plan=plan)
+
+
+@task(show="tell the story of one release, by the beginning of its id")
+def releases(_c: Context, show: str = "", stack: str = "", json: bool = False) -> None:
+    """List the releases: which is live, which is warm, how each deploy ended.
+
+    Example: inv releases --show 3f9a
+    """
+    from adaf_pipeline.tasks import dispatch, listing
+    from adaf_pipeline.workflows.status import releases as workflow
+
+    opened = dispatch.the_stack(stack)
+    document = {"task": "releases", **workflow(opened, show)}
+    dispatch.show(document, listing.releases(document), stack=opened, json=json)

@@ -1,0 +1,73 @@
+"""Flags -> Request -> hook -> engine: the way of every task that does something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+from invoke.exceptions import Exit
+
+from adaf_pipeline.engine import Engine, Result
+from adaf_pipeline.errors import AdafError
+from adaf_pipeline.event import Json
+from adaf_pipeline.requests import Request
+from adaf_pipeline.stack import Stack, open_stack
+from adaf_pipeline.tasks.console import Screen, plan_json, plan_lines, print_json
+from adaf_pipeline.tasks.task import error_json, print_error
+
+
+def the_stack(name: str) -> Stack:
+    """The stack of ``--stack``, ``ADAF_STACK``, or the nearest adaf.yaml."""
+    return open_stack(name or os.environ.get("ADAF_STACK", ""))
+
+
+def header(stack: Stack) -> str:
+    """The first line of every output."""
+    return f"stack {stack.name}, runtime {stack.config.roles['runtime'].use}, {stack.checkout}"
+
+
+def dispatch(make: Callable[[Stack], Request], *, stack: str, json: bool, plan: bool = False) -> Result:
+    """Run a request, or print its plan. Ends the task with the run's exit code when it failed."""
+    opened = the_stack(stack)
+    screen = Screen(to_stderr=json)
+    screen.line(header(opened), "dim")
+    request = make(opened)
+    engine = Engine(opened, (screen,))
+    if plan:
+        built = engine.plan(request)
+        if json:
+            print_json({**plan_json(built), "stack": opened.name})
+        else:
+            for line in plan_lines(built):
+                screen.line(line)
+        return Result({"ok": True})
+    result = engine.run(request)
+    if result.error is not None:
+        _failed(result.document, result.error, json)
+    if json:
+        print_json(result.document)
+    else:
+        if result.document.get("nothing"):
+            screen.line(str(result.document["nothing"]))
+        for line in result.lines:
+            screen.line(line)
+    return result
+
+
+def show(document: Mapping[str, Json], lines: Iterable[str], *, stack: Stack, json: bool) -> None:
+    """The end of a task that only reads."""
+    if json:
+        print_json({"stack": stack.name, **document})
+        return
+    screen = Screen(to_stderr=False)
+    screen.line(header(stack), "dim")
+    for line in lines:
+        screen.line(line)
+
+
+def _failed(document: Mapping[str, Json], error: AdafError, json: bool) -> None:
+    if json:
+        print_json({**document, **error_json(error)})
+    else:
+        print_error(error)
+    raise Exit(code=error.exit_code)

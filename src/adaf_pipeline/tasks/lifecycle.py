@@ -1,0 +1,158 @@
+"""up, down, status, logs, doctor, plugins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke.context import Context
+
+from adaf_pipeline.tasks.task import task
+
+
+@task()
+def up(_c: Context, stack: str = "", json: bool = False, plan: bool = False) -> None:
+    """Start the stack, or bring a changed adaf.yaml to it.
+
+    Shows the difference first, and restarts only what it must.
+
+    Example: inv up --plan
+    """
+    from adaf_pipeline.requests import UpRequest
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    dispatch(lambda _stack: UpRequest(), stack=stack, json=json, plan=plan)
+
+
+@task(
+    purge="delete data, secrets and releases as well", yes="the stack's name, to confirm on a stack that is not local"
+)
+def down(
+    _c: Context, purge: bool = False, yes: str = "", stack: str = "", json: bool = False, plan: bool = False
+) -> None:
+    """Stop the stack; its data stay unless --purge says otherwise.
+
+    Example: inv down --purge --plan
+    """
+    from adaf_pipeline.errors import PreconditionError
+    from adaf_pipeline.requests import DownRequest, Request
+    from adaf_pipeline.stack import Stack
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    def make(opened: Stack) -> Request:
+        if not plan and opened.name != "local" and yes != opened.name:
+            raise PreconditionError(f"this stops {opened.name}", f"inv down --yes {opened.name}")
+        return DownRequest(purge=purge)
+
+    dispatch(make, stack=stack, json=json, plan=plan)
+
+
+@task()
+def status(_c: Context, stack: str = "", json: bool = False) -> None:
+    """Show what runs, what is live, and what to do next; exit code 1 when something does not answer.
+
+    Example: inv status --json
+    """
+    import time
+
+    from invoke.exceptions import Exit
+
+    from adaf_pipeline.tasks.dispatch import show, the_stack
+    from adaf_pipeline.workflows import status as workflow
+
+    began, opened = time.monotonic(), the_stack(stack)
+    document = workflow.status(opened)
+    document |= {"task": "status", "seconds": round(time.monotonic() - began, 2)}
+    show(document, workflow.status_lines(document), stack=opened, json=json)
+    if not document["ok"]:
+        raise Exit(code=1)
+
+
+@task(service="which one: database.1, web.blue.1, ...", lines="how many lines", follow="go on until Ctrl-C")
+def logs(_c: Context, service: str = "", lines: int = 50, follow: bool = False, stack: str = "") -> None:
+    """Print the newest lines of a service's log.
+
+    Example: inv logs --service proxy.1 --follow
+    """
+    from adaf_pipeline.errors import PreconditionError
+    from adaf_pipeline.tasks.dispatch import the_stack
+
+    opened = the_stack(stack)
+    if not service:
+        known = ", ".join(sorted(opened.runtime.observe())) or "none yet: inv up"
+        raise PreconditionError("which service? (--service NAME)", f"there are: {known}")
+    for line in opened.runtime.logs(service, lines, follow=follow):
+        print(line, flush=follow)
+
+
+@task()
+def doctor(_c: Context, stack: str = "", json: bool = False) -> None:
+    """Check everything the stack needs; exit code 6 when something is missing.
+
+    Example: inv doctor
+    """
+    from invoke.exceptions import Exit
+
+    from adaf_pipeline.tasks.dispatch import show, the_stack
+    from adaf_pipeline.workflows.status import findings
+
+    opened = the_stack(stack)
+    found = findings(opened)
+    bad = [f for f in found if not f["ok"]]
+    lines = [_line(finding) for finding in found]
+    lines.append("all is well" if not bad else f"{len(bad)} of {len(found)} need something")
+    show({"ok": not bad, "task": "doctor", "findings": found}, lines, stack=opened, json=json)
+    if bad:
+        raise Exit(code=6)
+
+
+def _line(finding: dict[str, Any]) -> str:
+    mark = "ok " if finding["ok"] else "NO "
+    hint = f"   -> {finding['hint']}" if not finding["ok"] and finding["hint"] else ""
+    return f"{mark} {finding['role']:10} {finding['what']}{hint}"
+
+
+@task()
+def plugins(_c: Context, json: bool = False) -> None:
+    """List every backend, who provides it, and what is broken.
+
+    Example: inv plugins
+    """
+    from adaf_pipeline import config
+    from adaf_pipeline.errors import AdafError
+    from adaf_pipeline.plugins import discover
+    from adaf_pipeline.tasks.console import Screen, print_json
+
+    chosen: set[tuple[str, str]] = set()
+    checkout, trouble = None, ""
+    try:
+        file = config.find()
+        checkout = file.parent
+        settings = config.load(file)
+        chosen = {(role, section.use) for role, section in settings.roles.items()}
+        chosen |= {("app", section.use) for section in settings.apps.values()}
+    except AdafError as exc:
+        trouble = exc.message  # a listing has to work without a good adaf.yaml
+    registry = discover(checkout)
+    rows = [
+        {
+            "role": role,
+            "name": name,
+            "plugin": plugin,
+            "summary": b.summary,
+            "target": b.target,
+            "active": (role, name) in chosen,
+        }
+        for (role, name), providers in sorted(registry.backends().items())
+        for plugin, b in providers
+    ]
+    if json:
+        print_json({"ok": not registry.broken, "task": "plugins", "backends": rows, "broken": registry.broken})
+        return
+    screen = Screen(to_stderr=False)
+    for row in rows:
+        screen.line(
+            f"{'*' if row['active'] else ' '} {row['role']:10} {row['name']:12} {row['plugin']:14} {row['summary']}"
+        )
+    for plugin, why in sorted(registry.broken.items()):
+        screen.line(f"! {plugin} is broken: {why}", "red")
+    screen.line("* is used by adaf.yaml" if not trouble else f"adaf.yaml was not read: {trouble}", "dim")

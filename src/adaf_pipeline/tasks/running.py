@@ -1,0 +1,79 @@
+"""How one command reaches a deploy that another one runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from adaf_pipeline import control, journal, lock
+from adaf_pipeline.errors import LockedError, PreconditionError, UnhealthyError
+from adaf_pipeline.event import Json
+from adaf_pipeline.stack import Stack
+from adaf_pipeline.workflows.releases import Releases, live_colour
+
+PATIENCE = 900.0  # seconds a promoted deploy may take to bake
+UNDO = 120.0  # seconds an undo may take
+
+
+def promote(stack: Stack) -> dict[str, Json]:
+    """Ask the running deploy to go on at once, and wait for its end. PreconditionError when none runs."""
+    owner = _deploy(stack)
+    if owner is None:
+        raise PreconditionError("no deploy is running", "inv status; inv deploy --canary starts one")
+    control.ask(stack.state, str(owner["run"]), "promote", _who())
+    print(f"asked run {owner['run']}; waiting for its end", file=sys.stderr)
+    _until_gone(stack, str(owner["run"]), PATIENCE)
+    if not _ended_well(stack, str(owner["run"])):
+        raise UnhealthyError(
+            "the deploy did not hold and was rolled back", f"inv releases; {stack.state}/runs has its journal"
+        )
+    return {"ok": True, "task": "promote", "run": owner["run"], **_live(stack)}
+
+
+def preempt(stack: Stack) -> dict[str, Json] | None:
+    """Ask a running deploy to undo itself and wait. None when none runs, or when it had been past its pivot."""
+    owner = _deploy(stack)
+    if owner is None:
+        return None
+    control.ask(stack.state, str(owner["run"]), "undo", _who())
+    print(f"asked run {owner['run']} to undo; waiting for it", file=sys.stderr)
+    _until_gone(stack, str(owner["run"]), UNDO)
+    if _ended_well(stack, str(owner["run"])):
+        return None
+    return {"ok": True, "task": "rollback", "run": owner["run"], **_live(stack)}
+
+
+def _deploy(stack: Stack) -> dict[str, Json] | None:
+    owner = lock.owner(stack.state)
+    if owner is not None and owner["task"] != "deploy":
+        raise LockedError(
+            f"the stack is held by `{owner['task']}` of {owner['who']} (pid {owner['pid']})", "wait for it"
+        )
+    return owner
+
+
+def _until_gone(stack: Stack, run: str, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        owner = lock.owner(stack.state)
+        if owner is None or owner["run"] != run:
+            return
+        if time.monotonic() > deadline:
+            raise LockedError(f"run {run} did not end within {seconds:g} s", f"pid {owner['pid']} holds the stack")
+        time.sleep(0.1)
+
+
+def _ended_well(stack: Stack, run: str) -> bool:
+    events = list(journal.read(journal.directory(stack.state) / f"{run}.jsonl"))
+    return bool(events) and events[-1].kind == "end" and bool(events[-1].data.get("ok"))
+
+
+def _live(stack: Stack) -> dict[str, Json]:
+    colour = live_colour(stack)
+    release = str(Releases(stack.state).colours().get(colour, {}).get("release", ""))
+    return {"url": stack.proxy.url(), "release": release, "weights": dict(stack.balancer.share())}
+
+
+def _who() -> str:
+    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"

@@ -1,0 +1,67 @@
+"""The one way tasks are made: long flags only, our errors instead of tracebacks, our exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
+
+from adaf_pipeline.errors import AdafError
+
+STANDARD = {
+    "stack": "the stack's name, when adaf.yaml declares one",
+    "json": "print one JSON document on stdout, everything else on stderr",
+    "plan": "print what would happen, and why, and do nothing",
+}
+
+
+class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at run time
+    """Turns an AdafError into two lines and its exit code; Ctrl-C outside a run into 130."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except AdafError as exc:
+            if kwargs.get("json"):
+                from adaf_pipeline.tasks.console import print_json
+
+                print_json({"ok": False, "task": self.name, **error_json(exc)})
+            else:
+                print_error(exc)
+            raise Exit(code=exc.exit_code) from None
+        except KeyboardInterrupt:
+            raise Exit(code=130) from None
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader of a pipe went away: nothing to say, and nobody to say it to
+            raise Exit(code=1) from None
+
+
+def error_json(exc: AdafError) -> dict[str, Any]:
+    return {"error": exc.message, "hint": exc.hint, "exit": exc.exit_code, "detail": list(exc.detail)}
+
+
+def print_error(exc: AdafError) -> None:
+    """Evidence first, the two lines last, where a tired eye looks."""
+    for line in exc.detail:
+        print(f"  | {line}", file=sys.stderr)
+    print(f"error: {exc.message}", file=sys.stderr)
+    if exc.hint:
+        print(f"hint: {exc.hint}", file=sys.stderr)
+
+
+def task(*, optional: tuple[str, ...] = (), **flags: str) -> Callable[[Callable[..., Any]], PipelineTask]:
+    """Make a function a task. ``flags``: help texts by parameter; the standard ones are known."""
+
+    def make(function: Callable[..., Any]) -> PipelineTask:
+        names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+        texts = {name.replace("_", "-"): (STANDARD | flags)[name] for name in names}
+        made: PipelineTask = invoke_task(
+            klass=PipelineTask, positional=[], auto_shortflags=False, optional=list(optional), help=texts
+        )(function)
+        return made
+
+    return make

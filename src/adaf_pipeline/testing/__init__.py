@@ -1,0 +1,1 @@
+"""For plugin authors and our own tests: fakes (as a plugin), one contract suite a role, a load client."""

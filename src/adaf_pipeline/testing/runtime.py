@@ -1,0 +1,234 @@
+"""An in-memory runtime, and the contract that it and the real ones keep."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.roles import Change, Observed, Progress, Runtime, View
+from adaf_pipeline.service import Binary, File, Port, Probe, Ref, Service, Services, Volume, argv, text
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing to set."""
+
+
+class FakeRuntime(Runtime):
+    """Runs nothing, remembers everything. Tests set ``sick`` (id to reason) and ``broken`` (id to reason of no start)."""
+
+    Settings = Settings
+
+    def __init__(self, settings: Any, stack: Any) -> None:
+        super().__init__(settings, stack)
+        self.running: dict[str, Service] = {}
+        self.started: list[str] = []
+        self.sick: dict[str, str] = {}
+        self.broken: dict[str, str] = {}
+        self.account = None
+        self._pids: dict[str, int] = {}
+
+    @cached_property
+    def state(self) -> Path:  # type: ignore[override]
+        place: Path = self.stack.checkout / ".adaf" / "state"
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def resolve(self, ref: Ref, view: View = "operator") -> str:
+        if ref.kind == "endpoint":
+            target = getattr(self.stack, ref.owner).endpoints.get(ref.name)
+            if target is None:
+                raise PreconditionError(f"{ref.owner} has no endpoint {ref.name}")
+            return self.resolve(replace(target, part=ref.part or target.part), view)
+        if ref.kind == "secret":
+            return str(self.stack.secrets.path(ref.name))
+        if ref.kind == "binary":
+            return f"/usr/bin/{ref.name}"
+        if ref.kind == "path" or ref.part == "path":
+            return str(self.state / ref.owner / ref.name / ref.part)
+        port = 20000 + sum(f"{ref.owner}.{ref.name}".encode()) % 10000
+        return {"host": "127.0.0.1", "port": str(port)}.get(ref.part, f"127.0.0.1:{port}")
+
+    def changes(self, services: Services, *, whole: bool = False) -> tuple[Change, ...]:
+        found = []
+        for service in services:
+            now = self.running.get(service.id)
+            if now is None or service.job:
+                found.append(Change(service.id, "start", "new"))
+            elif now.digest() == service.digest():
+                found.append(Change(service.id, "same", ""))
+            else:
+                found.append(Change(service.id, "restart", "its configuration changed"))
+        if whole:
+            wanted = {service.id for service in services}
+            found += [Change(name, "stop", "no longer described") for name in self.running if name not in wanted]
+        return tuple(found)
+
+    def start(self, services: Services, progress: Progress) -> None:
+        todo = {change.id for change in self.changes(services) if change.kind != "same"}
+        waiting = [service for service in services if service.id in todo]
+        while waiting:
+            held = {o.id for o in waiting} | {o.role for o in waiting}
+            service = next((s for s in waiting if not set(s.start_after) & (held - {s.id, s.role})), waiting[0])
+            waiting.remove(service)
+            if service.id in self.broken:
+                raise ServiceError(f"{service.id} is not ready: {self.broken[service.id]}")
+            self.started.append(service.id)
+            if not service.job:
+                self.running[service.id] = service
+                self._pids[service.id] = len(self.started)
+                progress(f"{service.id} ready")
+
+    def stop(self, ids: Iterable[str], progress: Progress) -> None:
+        for name in ids:
+            self.running.pop(name, None)
+
+    def down(self, *, purge: bool, progress: Progress) -> None:
+        self.running.clear()
+        if purge:
+            shutil.rmtree(self.state)
+
+    def observe(self) -> Mapping[str, Observed]:
+        return {
+            name: Observed(
+                name,
+                service.role,
+                "up",
+                name not in self.sick,
+                self.sick.get(name, ""),
+                self._pids[name],
+                time.time(),
+                service.digest(),
+            )
+            for name, service in self.running.items()
+        }
+
+    def package(self, artefact: Path, release: str) -> None:
+        return
+
+    def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
+        if service not in self.running:
+            raise PreconditionError(f"no service {service}")
+        yield f"{service}: a line"
+
+
+SERVER = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = open(os.environ["GREETING_FILE"], "rb").read() + str(os.getpid()).encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words): print("asked", self.path, flush=True)
+http.server.ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+PYTHON = Binary("python3", "python3", ("3.9", "4"))
+
+
+def web(name: str = "contract.1", greeting: str = "hello", after: tuple[str, ...] = ()) -> Service:
+    """A small real service: a web server in Python."""
+    return Service(
+        name,
+        "app",
+        argv(Ref("binary", "", "python3"), "-u", Ref("path", name, "server.py")),
+        binaries=(PYTHON,),
+        environment={
+            "HOST": (Ref("instance", name, "http", "host"),),
+            "PORT": (Ref("instance", name, "http", "port"),),
+            "GREETING_FILE": (Ref("path", name, "greeting"),),
+        },
+        files=(File("server.py", text(SERVER)), File("greeting", text(greeting))),
+        volumes=(Volume("data"),),
+        ports=(Port("http"),),
+        ready=Probe("http", http="/", deadline=15),
+        start_after=after,
+        stop_grace=2,
+    )
+
+
+class RuntimeContract:
+    """Subclass it and override ``runtime``. It starts and stops real services where the runtime is real."""
+
+    real = True
+
+    @pytest.fixture
+    def runtime(self) -> Runtime:
+        raise NotImplementedError
+
+    @staticmethod
+    def quiet(_message: str) -> None:
+        return
+
+    def test_a_service_is_new_then_the_same_then_changed(self, runtime: Runtime) -> None:
+        service, other = web(), web(greeting="good day")
+        assert [c.kind for c in runtime.changes((service,))] == ["start"]
+        runtime.start((service,), self.quiet)
+        assert [c.kind for c in runtime.changes((service,))] == ["same"]
+        assert [c.kind for c in runtime.changes((other,))] == ["restart"]
+        assert ("contract.1", "stop") in [(c.id, c.kind) for c in runtime.changes((), whole=True)]
+        runtime.stop(["contract.1"], self.quiet)
+        assert [c.kind for c in runtime.changes((service,))] == ["start"]
+
+    def test_start_is_idempotent_and_restarts_only_what_changed(self, runtime: Runtime) -> None:
+        runtime.start((web(), web("contract.2")), self.quiet)
+        before = runtime.observe()
+        runtime.start((web(), web("contract.2", greeting="changed")), self.quiet)
+        after = runtime.observe()
+        assert after["contract.1"].pid == before["contract.1"].pid
+        assert after["contract.2"].pid != before["contract.2"].pid
+        assert after["contract.2"].digest == web("contract.2", greeting="changed").digest()
+
+    def test_what_is_started_is_up_and_ready(self, runtime: Runtime) -> None:
+        runtime.start((web(),), self.quiet)
+        seen = runtime.observe()["contract.1"]
+        assert (seen.state, seen.ready, seen.role) == ("up", True, "app")
+        assert seen.pid > 0
+
+    def test_what_is_stopped_is_forgotten_and_stopping_twice_is_fine(self, runtime: Runtime) -> None:
+        runtime.start((web(),), self.quiet)
+        runtime.stop(["contract.1", "never.1"], self.quiet)
+        runtime.stop(["contract.1"], self.quiet)
+        assert "contract.1" not in runtime.observe()
+
+    def test_dependants_start_after_what_they_name_by_id_or_role(self, runtime: Runtime) -> None:
+        order: list[str] = []
+        services = (web("late.1", after=("early.1",)), web("early.1"), web("last.1", after=("late.1",)))
+        runtime.start(services, lambda message: order.append(message.split()[0]))
+        assert [name for name in order if name in {"late.1", "early.1", "last.1"}] == ["early.1", "late.1", "last.1"]
+
+    def test_an_instance_has_one_address_in_all_its_parts(self, runtime: Runtime) -> None:
+        whole = runtime.resolve(Ref("instance", "contract.1", "http"))
+        host, port = (runtime.resolve(Ref("instance", "contract.1", "http", part)) for part in ("host", "port"))
+        assert whole == f"{host}:{port}"
+        assert runtime.resolve(Ref("instance", "contract.1", "http")) == whole
+        assert runtime.resolve(Ref("instance", "contract.2", "http")) != whole
+
+    def test_an_unknown_endpoint_is_a_precondition(self, runtime: Runtime) -> None:
+        with pytest.raises(PreconditionError, match="no endpoint nowhere"):
+            runtime.resolve(Ref("endpoint", "database", "nowhere"))
+
+    def test_logs_of_an_unknown_service_are_a_precondition(self, runtime: Runtime) -> None:
+        with pytest.raises(PreconditionError, match=r"no service nothing\.1"):
+            list(runtime.logs("nothing.1", 5))
+
+    def test_a_running_service_has_logs(self, runtime: Runtime) -> None:
+        runtime.start((web(),), self.quiet)
+        deadline = time.monotonic() + 5
+        while not (lines := list(runtime.logs("contract.1", 5))) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert lines
+
+    def test_a_job_runs_each_time_and_does_not_stay(self, runtime: Runtime) -> None:
+        job = replace(web("job.1"), job=True, ready=None, argv=argv(Ref("binary", "", "python3"), "-c", "print('ran')"))
+        runtime.start((job,), self.quiet)
+        assert "job.1" not in runtime.observe()
+        assert [c.kind for c in runtime.changes((job,))] == ["start"]

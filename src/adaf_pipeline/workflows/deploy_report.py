@@ -1,0 +1,45 @@
+"""What a deploy says at its end: the document for machines, the lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from adaf_pipeline.event import Json
+from adaf_pipeline.plan import Run
+from adaf_pipeline.workflows.releases import Releases, live_colour
+from adaf_pipeline.workflows.watch import Watch
+
+
+def result(run: Run) -> Mapping[str, Json]:
+    """Also for a run that failed: then ``release`` is what serves now, ``tried`` what did not hold."""
+    stack = run.stack
+    colours = Releases(stack.state).colours()
+    live = live_colour(stack)
+    watch = run.held("watch")
+    document: dict[str, Json] = {
+        "url": stack.proxy.url(),
+        "release": str(colours.get(live, {}).get("release", "")),
+        "weights": dict(stack.balancer.share()),
+        "verdict": verdicts(run),
+        "receipt": watch.receipt().json() if isinstance(watch, Watch) else None,
+    }
+    if isinstance(watch, Watch):
+        document["tried"] = watch.release
+        document["said"] = watch.receipt().text()
+    return document
+
+
+def verdicts(run: Run) -> list[dict[str, Json]]:
+    """Each judged step's outcome with the counts it rests on, in order."""
+    return [{"step": s, **o} for s, o in run.outputs.items() if isinstance(o, dict) and "outcome" in o]
+
+
+def report(document: Mapping[str, Json]) -> Iterable[str]:
+    """URL, what is live, what was measured, and what one does next."""
+    lines = [f"{document['url']}   release {document['release']} is live"]
+    for verdict in document["verdict"]:
+        lines.append(f"  {verdict['step']}: {verdict['outcome']}: {verdict['reason']}")
+    if document.get("said"):
+        lines.append(f"  probes: {document['said']}")
+    lines.append("next: inv status | inv rollback | inv logs --service proxy.1")
+    return lines

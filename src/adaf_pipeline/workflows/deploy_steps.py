@@ -1,0 +1,232 @@
+"""The steps of a deploy after the stack is up and the release is built."""
+
+from __future__ import annotations
+
+import time
+
+from adaf_pipeline.errors import ServiceError, UnhealthyError
+from adaf_pipeline.event import Json
+from adaf_pipeline.plan import Facts, Proof, Run, Step
+from adaf_pipeline.requests import DeployRequest
+from adaf_pipeline.roles import Observed, StackView
+from adaf_pipeline.service import Service
+from adaf_pipeline.workflows.deploy_report import verdicts
+from adaf_pipeline.workflows.releases import Releases
+from adaf_pipeline.workflows.up import describe_share
+from adaf_pipeline.workflows.watch import Watch
+
+
+class DeploySteps:
+    """One deploy: ``idle`` is the colour that gets the release, ``live`` the one that serves ("" in a first deploy)."""
+
+    def __init__(self, stack: StackView, request: DeployRequest, facts: Facts) -> None:
+        self.stack, self.request, self.facts = stack, request, facts
+        self.app = next(iter(stack.apps.values()))
+        self.releases = Releases(stack.state)
+        self.settings = stack.config.deploy
+        self.live, self.idle = str(facts["live"]), str(facts["idle"])
+        self.canary = request.canary if self.live else ()
+        ways = [*(f"{percent:g}" for percent in self.canary), "100 %"]
+        first = "" if self.live else ", the first release: judged by the absolute limit alone"
+        self.summary = f"to {self.idle}: {' -> '.join(ways)}{first}"
+
+    def release(self, run: Run) -> str:
+        """The id, which a build gives."""
+        return str(self.facts["release"] or run.outputs["build"]["release"])
+
+    def service(self, run: Run) -> Service:
+        return self.app.service(self.idle, 1, self.release(run))
+
+    def watch(self, run: Run) -> Watch:
+        return run.resource("watch", lambda: Watch(run, self.idle, self.live or None, self.release(run)))
+
+    def steps(self) -> tuple[Step, ...]:
+        back = f"all visitors back to {self.live}" if self.live else "nothing is live"
+        found = [Step("preflight", self._preflight_why(), self.preflight, say=lambda o: o["live"])]
+        if self.live and self.facts["share"].get(self.live, 0) < 100:
+            found.append(Step("settle", f"a run that died left {self.idle} a share: {back}", self.settle))
+        found += [
+            Step("migrate", "the schema has what the release needs", self.migrate, say=self._migrated),
+            Step(
+                f"start-{self.idle}",
+                f"the release starts beside what serves, as {self.app.name}.{self.idle}.1",
+                self.start,
+                undo=self.stop,
+                undo_why=f"stop {self.app.name}.{self.idle}.1",
+                say=lambda o: f"{self.app.name}.{self.idle}.1 runs release {o['release']}",
+            ),
+            Step("ready", f"{self.settings.passes} readiness answers in a row", self.ready, say=lambda o: o["said"]),
+        ]
+        if self.live:
+            seconds = self.settings.probe.baseline
+            found.append(Step("baseline", f"{seconds:g} s of probes before anything changes", self.baseline))
+        found += [self._canary_step(percent) for percent in self.canary]
+        found += [
+            Step(
+                "full",
+                f"all visitors to {self.idle}",
+                lambda run: self.shift(run, 100),
+                proof=lambda _run: self._shares(100),
+                undo=self.unshift,
+                undo_why=back,
+                say=lambda o: describe_share(o["share"]),
+            ),
+            Step("bake", f"watched for {self.settings.bake:g} s at 100 %", self.bake, say=lambda o: o["reason"]),
+            Step(
+                "confirm",
+                "from here on the release counts as good" + (f"; {self.live} stays warm" if self.live else ""),
+                self.confirm,
+                proof=lambda _run: "done" if self.releases.confirmed() == self.idle else "not done",
+                pivot=True,
+                say=lambda o: f"release {o['release']} is live",
+            ),
+        ]
+        return tuple(found)
+
+    def _canary_step(self, percent: float) -> Step:
+        def do(run: Run) -> Json:
+            if run.wanted("promote"):
+                return {"outcome": "skipped", "reason": "promoted by hand", "share": dict(self.stack.balancer.share())}
+            output = self.shift(run, percent)
+            judged = self.watch(run).until_judged(run, f"canary at {percent:g} %", self.settings.window)
+            return {**output, **judged}
+
+        return Step(
+            f"canary-{percent:g}",
+            f"{percent:g} % of the visitors for {self.settings.window:g} s or more, then a verdict",
+            do,
+            proof=lambda _run: "not done",
+            undo=self.unshift,
+            undo_why=f"all visitors back to {self.live}",
+            say=lambda o: f"{o['outcome']}: {o['reason']}",
+        )
+
+    # ---------------------------------------------------------------------------------------------- what they do
+
+    def _preflight_why(self) -> str:
+        return f"{self.live} serves and answers" if self.live else "nothing is live yet"
+
+    def preflight(self, run: Run) -> Json:
+        """Look at what is live. A sick one does not stop a deploy: shipping the fix has to be possible."""
+        if not self.live:
+            return {"live": "nothing is live yet"}
+        seen = self._observed(f"{self.app.name}.{self.live}.1")
+        release = self.facts["colours"].get(self.live, {}).get("release", "?")
+        state = "ready" if seen and seen.ready else f"not ready ({seen.reason if seen else 'it does not run'})"
+        return {"live": f"{self.live} ({release}) is {state}", "ready": bool(seen and seen.ready)}
+
+    def settle(self, run: Run) -> Json:
+        self.stack.balancer.set_share({self.live: 100.0, self.idle: 0.0})
+        return dict(self.stack.balancer.share())
+
+    def migrate(self, run: Run) -> Json:
+        """Forward only and compatible with what serves (expand, then contract), so there is no undo."""
+        release = self.release(run)
+        wanted = self.app.migrations(self.releases.path(release), release)
+        applied: list[str] = []
+        if wanted.job is not None:
+            self.stack.runtime.start((wanted.job,), run.progress)
+            applied = [wanted.job.id]
+        elif wanted.files:
+            applied = self.stack.database.migrate(wanted.files, run.progress)
+        return {"applied": applied, "level": self.stack.database.level()}
+
+    @staticmethod
+    def _migrated(output: Json) -> str:
+        if output["applied"]:
+            return f"applied {', '.join(output['applied'])}"
+        return f"nothing to apply (level {output['level'] or 'none'})"
+
+    def start(self, run: Run) -> Json:
+        """The idle colour may still hold the release before: its last requests end first, then it makes room."""
+        service = self.service(run)
+        deadline = time.monotonic() + service.stop_grace
+        while self.stack.balancer.active(self.idle) and time.monotonic() < deadline:
+            run.progress(f"waiting for the last requests on {self.idle}")
+            run.wait(0.5)
+        self.stack.runtime.stop([service.id], run.progress)
+        self.releases.hold(self.idle, {"release": self.release(run), "config": self.facts["config"], "at": time.time()})
+        self.stack.runtime.start((service,), run.progress)
+        return {"release": self.release(run), "service": service.id}
+
+    def stop(self, run: Run) -> Json:
+        self.stack.runtime.stop([f"{self.app.name}.{self.idle}.1"], run.progress)
+        self.releases.hold(self.idle, None)
+        self.releases.note({**self._entry(run), "outcome": "rolled back"})
+        return None
+
+    def _entry(self, run: Run) -> dict[str, Json]:
+        """What the history keeps of this deploy."""
+        watch = run.held("watch")
+        return {
+            "task": "deploy",
+            "run": run.id,
+            "release": self.release(run),
+            "replaced": self.facts["colours"].get(self.live, {}).get("release", ""),
+            "config": self.facts["config"],
+            "level": run.outputs.get("migrate", {}).get("level", ""),
+            "verdict": verdicts(run),
+            "receipt": watch.receipt().json() if isinstance(watch, Watch) else None,
+        }
+
+    def ready(self, run: Run) -> Json:
+        """N answers in a row by one process: a crash loop that answers now and then does not pass."""
+        name = f"{self.app.name}.{self.idle}.1"
+        began, passes, pid, reason = time.monotonic(), 0, 0, "not asked yet"
+        while passes < self.settings.passes:
+            if time.monotonic() - began > self.settings.ready_timeout:
+                raise UnhealthyError(
+                    f"{name} did not answer {self.settings.passes} times in a row within "
+                    f"{self.settings.ready_timeout:g} s: {reason}",
+                    f"inv logs --service {name}",
+                )
+            seen = self._observed(name)
+            if seen and seen.ready and (passes == 0 or seen.pid == pid):
+                passes, pid = passes + 1, seen.pid
+            else:
+                passes, reason = 0, seen.reason if seen else "it does not run"
+                if seen and seen.ready:
+                    reason = "it was restarted meanwhile"
+            run.wait(0.2 if passes < self.settings.passes else 0)
+        return {"said": f"{passes} of {passes} in {time.monotonic() - began:.1f} s"}
+
+    def baseline(self, run: Run) -> Json:
+        watch = self.watch(run)
+        run.wait(self.settings.probe.baseline)
+        receipt = watch.receipt()
+        watch.log.take()  # what was before the first change is no evidence
+        return {"requests": receipt.sent, "lost": receipt.lost}
+
+    def shift(self, run: Run, percent: float) -> Json:
+        share = {self.idle: float(percent)}
+        if self.live:
+            share[self.live] = 100.0 - percent
+            self.watch(run)
+        self.stack.balancer.set_share(share)
+        self.watch(run).share_changed(alone=percent >= 100)
+        return {"share": dict(self.stack.balancer.share())}
+
+    def _shares(self, percent: float) -> Proof:
+        return "done" if self.stack.balancer.share().get(self.idle, 0) == percent else "not done"
+
+    def unshift(self, run: Run) -> Json:
+        back = {self.live: 100.0, self.idle: 0.0} if self.live else {}
+        if {c: p for c, p in self.stack.balancer.share().items() if p} != {c: p for c, p in back.items() if p}:
+            self.stack.balancer.set_share(back)
+        return {"share": dict(self.stack.balancer.share())}
+
+    def bake(self, run: Run) -> Json:
+        if not self.settings.bake:
+            return {"outcome": "skipped", "reason": "deploy/bake is 0"}
+        return self.watch(run).until_judged(run, "bake", self.settings.bake)
+
+    def confirm(self, run: Run) -> Json:
+        if self.stack.balancer.share().get(self.idle, 0) < 100:
+            raise ServiceError("the share was changed by somebody else", "inv status, then deploy again")
+        self.releases.confirm(self.idle)
+        self.releases.note({**self._entry(run), "outcome": "live"})
+        self.releases.forget_old(self.settings.keep)
+        return {"release": self.release(run), "receipt": self.watch(run).receipt().json()}
+
+    def _observed(self, identity: str) -> Observed | None:
+        return self.stack.runtime.observe().get(identity)

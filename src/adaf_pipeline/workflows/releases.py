@@ -1,0 +1,161 @@
+"""What was built, what is where, and what went live: the records below the stack's state directory.
+
+releases/ID/            the runnable tree: ID is the beginning of the artefact's sha256
+records/ID.json         how it was built
+inputs/HASH             the release that these inputs gave
+colours.json            which release each colour holds, and which colour was confirmed last
+history.jsonl           one line a deploy or rollback, oldest first
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.event import Json
+from adaf_pipeline.roles import StackView
+
+COLOURS = ("blue", "green")
+
+
+class Releases:
+    """The records of one stack. Reads are pure; writes are atomic."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    # -------------------------------------------------------------------------------------------- releases
+
+    def path(self, release: str) -> Path:
+        return self.state / "releases" / release
+
+    def record(self, release: str) -> dict[str, Json]:
+        """How a release was built; {} when unknown."""
+        return dict(self._read(self.state / "records" / f"{release}.json", {}))
+
+    def keep(self, record: Mapping[str, Json]) -> None:
+        """Remember a built release (``release``, ``inputs``, ``artefact``, ...)."""
+        _write(self.state / "records" / f"{record['release']}.json", record)
+        _write(self.state / "inputs" / str(record["inputs"]), record["release"])
+
+    def built_from(self, inputs: str) -> str:
+        """The release that these inputs gave and that is still there, or ""."""
+        release = self._read(self.state / "inputs" / inputs, "")
+        return release if release and self.path(release).is_dir() else ""
+
+    def all(self) -> list[str]:
+        """Every release that is still there, oldest first."""
+        folder = self.state / "records"
+        names = [path.stem for path in folder.glob("*.json") if self.path(path.stem).is_dir()]
+        return sorted(names, key=lambda name: self.record(name).get("built", 0))
+
+    def find(self, beginning: str) -> str:
+        """The release whose id begins so. PreconditionError when none, or more than one, does."""
+        found = [name for name in self.all() if name.startswith(beginning)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            known = ", ".join(self.all()[-5:]) or "none: `inv build` makes one"
+            raise PreconditionError(f"no release {beginning}", f"there are: {known}")
+        raise PreconditionError(f"{beginning} fits {len(found)} releases: {', '.join(found)}", "give more of the id")
+
+    def forget_old(self, keep: int) -> list[str]:
+        """Delete the oldest releases that no colour holds, beyond ``keep``; returns their ids."""
+        held = {str(c.get("release")) for c in self.colours().values()}
+        spare = [name for name in self.all() if name not in held]
+        gone = spare[: max(0, len(self.all()) - keep)]
+        for name in gone:
+            shutil.rmtree(self.path(name), ignore_errors=True)
+        return gone
+
+    # --------------------------------------------------------------------------------------------- colours
+
+    def colours(self) -> dict[str, dict[str, Json]]:
+        """By colour: ``release``, ``config`` (digest of its Service without the release), ``at``."""
+        return dict(self._read(self.state / "colours.json", {}).get("colours", {}))
+
+    def confirmed(self) -> str:
+        """The colour that passed the last pivot, or ""."""
+        return str(self._read(self.state / "colours.json", {}).get("confirmed", ""))
+
+    def hold(self, colour: str, content: Mapping[str, Json] | None) -> None:
+        """Note what a colour holds (None: nothing)."""
+        colours = self.colours()
+        colours.pop(colour, None)
+        if content is not None:
+            colours[colour] = dict(content)
+        _write(self.state / "colours.json", {"colours": colours, "confirmed": self.confirmed()})
+
+    def confirm(self, colour: str) -> None:
+        _write(self.state / "colours.json", {"colours": self.colours(), "confirmed": colour})
+
+    # --------------------------------------------------------------------------------------------- history
+
+    def history(self) -> list[dict[str, Json]]:
+        """Every deploy and rollback: ``at``, ``task``, ``run``, ``release``, ``outcome``, ..., oldest first."""
+        try:
+            lines = (self.state / "history.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def note(self, entry: Mapping[str, Json]) -> None:
+        """Append to the history, on the disk before this returns."""
+        line = json.dumps({"at": round(time.time(), 3), **entry}, default=str) + "\n"
+        handle = os.open(self.state / "history.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(handle, line.encode())
+            os.fdatasync(handle)
+        finally:
+            os.close(handle)
+
+    def previous_good(self, current: str) -> str:
+        """The newest release, other than ``current``, that went live before it and was not taken back."""
+        good: list[str] = []
+        for entry in self.history():
+            release = str(entry.get("release"))
+            if entry.get("outcome") == "live":
+                good = [*(name for name in good if name != release), release]
+            if entry.get("replaced") and entry.get("task") == "rollback":
+                good = [name for name in good if name != entry["replaced"]]
+        before = good[: good.index(current)] if current in good else good
+        there = [name for name in before if self.path(name).is_dir()]
+        return there[-1] if there else ""
+
+    @staticmethod
+    def _read(path: Path, default: Json) -> Json:
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            return default
+
+
+def live_colour(stack: StackView) -> str:
+    """Who serves: the colour with all visitors by the persisted share; in a broken-off canary the confirmed one."""
+    share = stack.balancer.share()
+    whole = [colour for colour, percent in share.items() if percent >= 100]
+    if whole:
+        return whole[0]
+    if not share:
+        return ""
+    return Releases(stack.state).confirmed() or max(share, key=lambda colour: share[colour])
+
+
+def other(colour: str) -> str:
+    """The other colour; blue when there is none yet."""
+    return COLOURS[0] if colour != COLOURS[0] else COLOURS[1]
+
+
+def _write(path: Path, content: Json) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "w", encoding="utf-8") as sink:
+        json.dump(content, sink, indent=1, default=str)
+        sink.flush()
+        os.fsync(sink.fileno())
+    temporary.replace(path)

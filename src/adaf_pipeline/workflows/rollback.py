@@ -1,0 +1,115 @@
+"""Rollback: a flip while the old colour is warm, a start of the old release otherwise. Never towards an unhealthy one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from adaf_pipeline.errors import PreconditionError, UnhealthyError
+from adaf_pipeline.event import Json
+from adaf_pipeline.plan import Facts, Plan, Run, Step
+from adaf_pipeline.requests import RollbackRequest
+from adaf_pipeline.roles import StackView
+from adaf_pipeline.workflows.deploy import config_digest
+from adaf_pipeline.workflows.releases import Releases, live_colour, other
+from adaf_pipeline.workflows.up import describe_share
+from adaf_pipeline.workflows.watch import Watch
+
+AFTER = 2.0  # seconds of probes after the flip, for the receipt
+
+
+def gather(stack: StackView, request: RollbackRequest) -> Facts:
+    """Pure: from which release to which, and whether that one is still running."""
+    releases = Releases(stack.state)
+    live = live_colour(stack)
+    if not live:
+        raise PreconditionError("nothing is live, so there is nothing to roll back", "inv deploy --canary")
+    colours = releases.colours()
+    current = str(colours.get(live, {}).get("release", ""))
+    target = releases.find(request.to) if request.to else releases.previous_good(current)
+    if not target:
+        raise PreconditionError(
+            f"no good release before {current}", "inv releases lists all; inv rollback --to ID takes one"
+        )
+    if target == current and stack.balancer.share().get(live, 0) >= 100:
+        raise PreconditionError(f"release {target} is live already", "inv releases lists the others")
+    app = next(iter(stack.apps))
+    back = other(live) if target != current else live
+    seen = stack.runtime.observe().get(f"{app}.{back}.1")
+    warm = colours.get(back, {}).get("release") == target and seen is not None and seen.state == "up"
+    return {"live": live, "current": current, "target": target, "back": back, "warm": warm, "app": app}
+
+
+def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
+    """Start it if need be, see that it answers, flip."""
+    releases = Releases(stack.state)
+    live, back, target = str(facts["live"]), str(facts["back"]), str(facts["target"])
+    app = stack.apps[str(facts["app"])]
+    name = f"{app.name}.{back}.1"
+
+    def start(run: Run) -> Json:
+        service = app.service(back, 1, target)
+        stack.runtime.stop([service.id], run.progress)
+        releases.hold(back, {"release": target, "config": config_digest(stack), "at": time.time()})
+        stack.runtime.start((service,), run.progress)
+        return {"service": service.id}
+
+    def answers(_run: Run) -> Json:
+        seen = stack.runtime.observe().get(name)
+        if seen is None or not seen.ready:
+            raise UnhealthyError(
+                f"{name} with release {target} does not answer: {seen.reason if seen else 'it does not run'}",
+                f"release {facts['current']} still serves; inv logs --service {name}",
+            )
+        return {"pid": seen.pid}
+
+    def flip(run: Run) -> Json:
+        watch = run.resource("watch", lambda: Watch(run, back, live, target))
+        began = time.monotonic()
+        stack.balancer.set_share({back: 100.0, **({live: 0.0} if live != back else {})})
+        seconds = time.monotonic() - began
+        watch.share_changed(alone=True)
+        releases.confirm(back)
+        entry = {"task": "rollback", "run": run.id, "release": target, "replaced": facts["current"], "outcome": "live"}
+        releases.note(entry)
+        return {"share": dict(stack.balancer.share()), "flip_seconds": round(seconds, 4)}
+
+    def receipt(run: Run) -> Json:
+        run.wait(AFTER)
+        watch = run.held("watch")
+        return watch.receipt().json() if isinstance(watch, Watch) else None
+
+    steps = [] if facts["warm"] else [Step("start", f"{target} starts again as {name}", start)]
+    steps += [
+        Step("ready", f"{name} answers: never roll back to what does not", answers),
+        Step(
+            "flip",
+            f"all visitors from {facts['current']} to {target}",
+            flip,
+            pivot=True,
+            say=lambda o: f"{describe_share(o['share'])} after {o['flip_seconds'] * 1000:.0f} ms",
+        ),
+        Step("receipt", "what the probes saw", receipt),
+    ]
+    return Plan(request, facts, tuple(steps), result=_result, report=_report)
+
+
+def _result(run: Run) -> Mapping[str, Json]:
+    return {
+        "url": run.stack.proxy.url(),
+        "release": run.facts["target"] if "flip" in run.outputs else run.facts["current"],
+        "weights": dict(run.stack.balancer.share()),
+        "replaced": run.facts["current"],
+        "flip_seconds": run.outputs["flip"]["flip_seconds"],
+        "receipt": run.outputs.get("receipt"),
+    }
+
+
+def _report(document: Mapping[str, Json]) -> Iterable[str]:
+    receipt = document["receipt"] or {}
+    return [
+        f"{document['url']}   release {document['release']} is live instead of {document['replaced']}",
+        f"  the flip took {document['flip_seconds'] * 1000:.0f} ms; probes: {receipt.get('sent', 0)} sent, "
+        f"{receipt.get('lost', 0)} lost",
+        "next: inv status | inv releases | inv deploy --canary",
+    ]

@@ -1,0 +1,119 @@
+"""Status and releases: what is, read and probed now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from adaf_pipeline import lock
+from adaf_pipeline.errors import AdafError
+from adaf_pipeline.event import Json
+from adaf_pipeline.roles import StackView
+from adaf_pipeline.workflows.releases import Releases, live_colour
+from adaf_pipeline.workflows.up import describe_share
+
+
+def status(stack: StackView) -> dict[str, Json]:
+    """``ok`` when every service that is described runs and answers, and the live release does."""
+    releases = Releases(stack.state)
+    observed = stack.runtime.observe()
+    live = live_colour(stack)
+    expected = [service.id for service in stack.services()]
+    expected += [f"{app}.{live}.1" for app in stack.apps] if live else []
+    services = [
+        {
+            "name": seen.id,
+            "role": seen.role,
+            "state": seen.state,
+            "ready": seen.ready,
+            "reason": seen.reason,
+            "pid": seen.pid,
+            "memory_mb": seen.memory_mb,
+        }
+        for seen in observed.values()
+    ]
+    services += [
+        {"name": name, "role": "", "state": "down", "ready": False, "reason": "not started", "pid": 0, "memory_mb": 0.0}
+        for name in expected
+        if name not in observed
+    ]
+    bad = [s["name"] for s in services if s["name"] in expected and not s["ready"]]
+    return {
+        "ok": not bad,
+        "url": stack.proxy.url(),
+        "release": str(releases.colours().get(live, {}).get("release", "")),
+        "weights": dict(stack.balancer.share()),
+        "live": live,
+        "services": sorted(services, key=lambda s: str(s["name"])),
+        "memory_mb": round(sum(float(str(s["memory_mb"])) for s in services), 1),
+        "running": lock.owner(stack.state),
+        "bad": bad,
+    }
+
+
+def status_lines(document: Mapping[str, Json]) -> Iterable[str]:
+    """One screen, with the next sensible command."""
+    live = (
+        f"release {document['release']} ({describe_share(document['weights'])})"
+        if document["release"]
+        else "nothing is live"
+    )
+    yield f"{document['url']}   {live}"
+    if document["running"]:
+        record = document["running"]
+        yield f"running now: {record['task']} by {record['who']} (pid {record['pid']})"
+    yield f"{'service':18} {'state':7} {'ready':6} {'memory':>9}  reason"
+    for service in document["services"]:
+        ready = "yes" if service["ready"] else "no"
+        memory = f"{service['memory_mb']:.1f} MB" if service["memory_mb"] else ""
+        yield f"{service['name']:18} {service['state']:7} {ready:6} {memory:>9}  {service['reason']}".rstrip()
+    yield f"{'all':18} {'':7} {'':6} {document['memory_mb']:>6.1f} MB"
+    if document["bad"]:
+        yield f"next: inv up | inv logs --service {document['bad'][0]}"
+    else:
+        yield "next: inv deploy --canary" if not document["release"] else "next: inv deploy --canary | inv releases"
+
+
+def releases(stack: StackView, show: str = "") -> dict[str, Json]:
+    """Every release on the disk with its place; with ``show`` the whole story of one."""
+    store = Releases(stack.state)
+    colours = {str(content["release"]): colour for colour, content in store.colours().items()}
+    live = live_colour(stack)
+    if show:
+        release = store.find(show)
+        story = [entry for entry in store.history() if release in (entry.get("release"), entry.get("replaced"))]
+        return {"ok": True, "release": release, "record": store.record(release), "story": story}
+    history = store.history()
+    rows = []
+    for release in store.all():
+        deploys = [entry for entry in history if entry.get("release") == release]
+        colour = colours.get(release, "")
+        place = "live" if colour and colour == live else "warm" if colour else ""
+        last = deploys[-1] if deploys else {}
+        rows.append(
+            {"release": release, "place": place, "colour": colour, "last": last, **_times(store.record(release))}
+        )
+    return {"ok": True, "releases": rows}
+
+
+def _times(record: Mapping[str, Json]) -> dict[str, Json]:
+    return {"built": record.get("built", 0), "seconds": record.get("seconds", 0)}
+
+
+def findings(stack: StackView) -> list[dict[str, Json]]:
+    """Every role's doctor; one that cannot even be asked is a finding too."""
+    found: list[dict[str, Json]] = []
+    roles = ("runtime", "database", "cache", "balancer", "proxy", "secrets")
+    for role in roles:
+        try:
+            found += [{"role": role, **asdict(finding)} for finding in getattr(stack, role).doctor()]
+        except AdafError as exc:
+            found.append({"role": role, "ok": False, "what": exc.message, "hint": exc.hint})
+    try:
+        for app in stack.apps.values():
+            app.check()
+            found += [{"role": f"apps/{app.name}", "ok": True, "what": "can be built", "hint": ""}]
+            found += [{"role": f"apps/{app.name}", **asdict(finding)} for finding in app.doctor()]
+    except AdafError as exc:
+        found.append({"role": "apps", "ok": False, "what": exc.message, "hint": exc.hint})
+    return found

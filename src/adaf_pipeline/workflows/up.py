@@ -1,0 +1,132 @@
+"""Up: make the stack run as adaf.yaml describes it, and change or restart only what differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from adaf_pipeline.errors import ServiceError
+from adaf_pipeline.event import Json
+from adaf_pipeline.plan import Facts, Plan, Run, Step
+from adaf_pipeline.requests import Request, UpRequest
+from adaf_pipeline.roles import Change, StackView
+from adaf_pipeline.service import Service, Services, secret_names
+from adaf_pipeline.workflows.releases import Releases, live_colour
+
+
+def gather(stack: StackView, request: Request) -> Facts:
+    """Pure: what would be started, restarted or stopped, and which releases the colours hold."""
+    services = stack.services()
+    colours = Releases(stack.state).colours()
+    apps = {service.id for service in _held(stack, colours)}
+    changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps]
+    observed = stack.runtime.observe()
+    return {
+        "changes": [[c.id, c.kind, c.why] for c in changes],
+        "colours": colours,
+        "apps_down": sorted(i for i in apps if i not in observed or observed[i].state != "up"),
+        "live": live_colour(stack),
+    }
+
+
+def plan(stack: StackView, request: UpRequest, facts: Facts) -> Plan:
+    """Secrets, services, database, the releases that the colours held, and the share as it was written down."""
+    return Plan(request, facts, steps(stack, facts), result=_result, report=_report)
+
+
+def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
+    """Deploy runs the same steps first."""
+    services = stack.services()
+    changes = [Change(*change) for change in facts["changes"]]
+    gone = [change.id for change in changes if change.kind == "stop"]
+    lines = tuple(f"{change.kind:8} {change.id:16} {change.why}" for change in changes if change.kind != "same")
+    same = sum(change.kind == "same" for change in changes)
+    lines += (f"{same} unchanged",) if same else ()
+
+    def secrets(run: Run) -> Json:
+        made = stack.secrets.ensure(secret_names((*services, *_bindings(stack))))
+        return {"made": list(made)}
+
+    def start(run: Run) -> Json:
+        began = time.monotonic()
+        if gone:
+            stack.runtime.stop(gone, run.progress)
+        stack.runtime.start(services, run.progress)
+        return {"seconds": round(time.monotonic() - began, 2)}
+
+    def prepare(run: Run) -> Json:
+        stack.database.prepare()
+        return {"level": stack.database.level()}
+
+    def resume(run: Run) -> Json:
+        held = [s for s in _held(stack, facts["colours"]) if s.id in facts["apps_down"]]
+        stack.runtime.start(tuple(held), run.progress)
+        return {"started": [service.id for service in held]}
+
+    def share(run: Run) -> Json:
+        """A restarted balancer reads its share from the disk; see that it did."""
+        written, live = stack.balancer.share(), stack.balancer.live_share()
+        if written != live:
+            stack.balancer.set_share(written)
+            if stack.balancer.live_share() != written:
+                raise ServiceError(f"the balancer applies {live}, not {written}", "inv logs --service balancer.1")
+        return dict(written)
+
+    found = [
+        Step("secrets", "every password is generated, none is typed", secrets, say=_made),
+        Step(
+            "services",
+            "what adaf.yaml describes runs",
+            start,
+            plan=lines,
+            say=lambda o: f"all ready in {o['seconds']} s",
+        ),
+        Step("database", "the application's role, database and the record of migrations exist", prepare),
+    ]
+    if facts["apps_down"]:
+        why = "the releases that were up before are up again"
+        found.append(
+            Step("releases", why, resume, plan=tuple(facts["apps_down"]), say=lambda o: ", ".join(o["started"]))
+        )
+    found.append(Step("share", "the balancer applies the share that was written down", share, say=describe_share))
+    return tuple(found)
+
+
+def describe_share(share: Mapping[str, float]) -> str:
+    """``blue 95 %, green 5 %``."""
+    return (
+        ", ".join(f"{colour} {percent:g} %" for colour, percent in sorted(share.items()) if percent)
+        or "nothing is live yet"
+    )
+
+
+def _held(stack: StackView, colours: Mapping[str, Mapping[str, Json]]) -> Services:
+    """The Service of each colour's release that is still on the disk."""
+    releases = Releases(stack.state)
+    found: list[Service] = []
+    for colour, content in sorted(colours.items()):
+        release = str(content["release"])
+        if releases.path(release).is_dir():
+            found += [app.service(colour, 1, release) for app in stack.apps.values()]
+    return tuple(found)
+
+
+def _bindings(stack: StackView) -> Services:
+    """The applications' Services, for the secrets that only they use."""
+    return tuple(app.service("blue", 1, "") for app in stack.apps.values())
+
+
+def _made(output: Json) -> str:
+    return f"made {', '.join(output['made'])}" if output["made"] else "all there"
+
+
+def _result(run: Run) -> Mapping[str, Json]:
+    stack = run.stack
+    live = str(run.facts["live"])
+    release = run.facts["colours"].get(live, {}).get("release", "")
+    return {"url": stack.proxy.url(), "release": release, "weights": run.outputs["share"]}
+
+
+def _report(document: Mapping[str, Json]) -> Iterable[str]:
+    what = f"release {document['release']} is live" if document["release"] else "nothing is live yet"
+    return [f"{document['url']}   {what}", "next: inv status | inv deploy --canary | inv logs --service proxy.1"]

@@ -1,0 +1,121 @@
+"""What a deploy looks at while visitors move: the balancer's log, the probe stream, and the verdict on both."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from adaf_pipeline.config import DeploySettings
+from adaf_pipeline.errors import UnhealthyError
+from adaf_pipeline.event import Json
+from adaf_pipeline.plan import Run
+from adaf_pipeline.workflows import probe
+from adaf_pipeline.workflows.receipt import Receipt
+from adaf_pipeline.workflows.verdict import Evidence, Judgement, Limits
+
+TICK = 1.0  # seconds of log in one window of the verdict
+GLANCE = 0.2  # seconds between looks at the control file and at signals
+SAY = 5.0  # seconds between two lines about the same step
+
+
+class Watch:
+    """One deploy's eyes, from before the first change to the end; closed by the engine."""
+
+    def __init__(self, run: Run, canary: str, stable: str | None, release: str) -> None:
+        settings: DeploySettings = run.stack.config.deploy
+        self.settings, self.canary, self.stable, self.release = settings, canary, stable, release
+        limits = Limits(absolute=settings.absolute_limit, ratio=settings.tolerance)
+        self.evidence = Evidence(canary, stable, limits)
+        self.changed_at: float | None = None
+        self._held = ExitStack()
+        self.log = self._held.enter_context(run.stack.balancer.log())
+        wanted = settings.probe
+        self.stream = probe.ProbeStream(
+            run.stack.proxy.url(),
+            probe.ProbeSettings(rate=wanted.rate, get=wanted.get, post=wanted.post, timeout=wanted.timeout),
+        )
+        self.stream.start()
+
+    def close(self) -> None:
+        self.stream.close()
+        self._held.close()
+
+    def receipt(self) -> Receipt:
+        """What the probes saw so far."""
+        until = self.changed_at if self.stable else None
+        return Receipt.of(self.stream.results(), baseline_until=until, release=self.release)
+
+    def share_changed(self, *, alone: bool) -> None:
+        """A new share took effect now: a verdict needs visitors from here on."""
+        self.changed_at = self.changed_at or time.time()
+        self.evidence.step(time.time(), alone=alone)
+
+    def look(self) -> Judgement:
+        """One window of the log, and what follows from all so far."""
+        self.evidence.add(self.log.take())
+        self.evidence.lost(self.log.missing)
+        return self.evidence.judge()
+
+    def until_judged(self, run: Run, what: str, window: float) -> dict[str, Json]:
+        """Watch for ``window`` seconds at least and up to max_windows of them; UnhealthyError when it does not hold.
+
+        A pass needs data: without it ``on_doubt`` decides.
+        """
+        began = time.monotonic()
+        limit = window * self.settings.max_windows
+        said, next_look = began, began + min(TICK, max(window, GLANCE))
+        while True:
+            run.wait(GLANCE)
+            now = time.monotonic()
+            if now < next_look:
+                continue
+            next_look = now + TICK
+            judged = self.look()
+            self._refuse_losses(judged)
+            if judged.outcome == "fail":
+                raise UnhealthyError(
+                    f"{what}: {judged.reason}", f"inv logs --service {self._service(run)}; the previous release serves"
+                )
+            if run.wanted("promote"):
+                return {**_json(judged), "outcome": "promoted", "reason": f"promoted by hand; so far: {judged.reason}"}
+            spent = now - began
+            if spent >= window and judged.outcome == "pass":
+                return _json(judged)
+            if spent >= limit:
+                return self._in_doubt(what, judged, spent)
+            if now - said >= SAY:
+                said = now
+                run.progress(f"{what}: {spent:.0f} of {window:g} s, {judged.reason}", verdict=judged.outcome)
+
+    def _in_doubt(self, what: str, judged: Judgement, spent: float) -> dict[str, Json]:
+        if self.settings.on_doubt == "continue":
+            return {**_json(judged), "reason": f"{judged.reason}; deploy/on_doubt says continue"}
+        raise UnhealthyError(
+            f"{what}: not enough data after {spent:.0f} s: {judged.reason}",
+            "more visitors or probes (deploy/probe/rate), a longer deploy/window, or deploy/on_doubt: continue",
+        )
+
+    def _refuse_losses(self, judged: Judgement) -> None:
+        receipt = self.receipt()
+        if receipt.lost or receipt.duplicated:
+            raise UnhealthyError(
+                f"the probe stream: {receipt.text()}",
+                f"what the balancer saw: {judged.reason}; the previous release serves",
+            )
+
+    def _service(self, run: Run) -> str:
+        return f"{next(iter(run.stack.apps))}.{self.canary}.1"
+
+
+def _json(judged: Judgement) -> dict[str, Json]:
+    def counts(of: object) -> Json:
+        return None if of is None else {"visitors": of.visitors, "failed": of.failed}  # type: ignore[attr-defined]
+
+    return {
+        "outcome": judged.outcome,
+        "reason": judged.reason,
+        "canary": counts(judged.canary),
+        "stable": counts(judged.stable),
+        "evidence": min(judged.evidence, 1e12),
+        "bound": round(judged.bound, 5),
+    }
