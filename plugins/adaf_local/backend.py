@@ -1,0 +1,288 @@
+"""The `local` runtime: Services as processes under s6, on loopback ports, as one account."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adaf_local import memory, places
+from adaf_local.addresses import HOST, Addresses, free, holder
+from adaf_local.binaries import Binaries
+from adaf_local.launch import Launch
+from adaf_local.probing import probe
+from adaf_local.supervisor import Supervisor, check_installed
+from adaf_pipeline.errors import AdafError, PreconditionError
+from adaf_pipeline.process import Account
+from adaf_pipeline.roles import Change, Finding, Observed, Progress, Runtime, StackView, View
+from adaf_pipeline.service import Ref, Service, Services
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing to set yet: places, ports and the account are found."""
+
+
+class Local(Runtime):
+    """Runs Services as supervised processes of this machine."""
+
+    Settings = Settings
+
+    def __init__(self, settings: Any, stack: StackView) -> None:
+        super().__init__(settings, stack)
+        self._given: dict[str, Service] = {}  # what start() was given in this process, colours included
+
+    @cached_property
+    def state(self) -> Path:  # type: ignore[override]
+        state = places.stack_state(self.stack.name, self.stack.checkout)
+        if not state.exists():
+            places.make(state, None)
+            places.write(state / "checkout", f"{self.stack.checkout}\n")
+        return state
+
+    @cached_property
+    def account(self) -> Account | None:  # type: ignore[override]
+        return places.account()
+
+    @cached_property
+    def supervisor(self) -> Supervisor:
+        check_installed()
+        return Supervisor(self.state, self.account)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        return Addresses(self.state.parent, self.state)
+
+    @cached_property
+    def binaries(self) -> Binaries:
+        tools = self.state.parent / "tools"
+        return Binaries(self.account, (*sorted(tools.glob("bin")), *sorted(tools.glob("node/bin"))))
+
+    # ------------------------------------------------------------------------------------------- where it is
+
+    def _service(self, identity: str) -> Service | None:
+        found = self._given.get(identity)
+        return found or next((s for s in self.stack.services() if s.id == identity), None)
+
+    def resolve(self, ref: Ref, view: View = "operator") -> str:
+        """Peers and operator share loopback here, so ``view`` makes no difference."""
+        if ref.kind == "endpoint":
+            target = getattr(self.stack, ref.owner).endpoints.get(ref.name)
+            if target is None:
+                raise PreconditionError(f"{ref.owner} has no endpoint {ref.name}", "the backend does not provide it")
+            return self.resolve(Ref(target.kind, target.owner, target.name, ref.part or target.part), view)
+        if ref.kind == "secret":
+            return str(self.stack.secrets.path(ref.name))
+        if ref.kind == "binary":
+            return self._binary(ref.name)
+        if ref.kind == "path":
+            return str(self._path(ref))
+        if ref.part == "path":
+            return str(self._socket(ref.owner, ref.name))
+        if ref.part == "host":
+            return HOST
+        port = self._port(ref.owner, ref.name)
+        return str(port) if ref.part == "port" else f"{HOST}:{port}"
+
+    def _port(self, owner: str, name: str) -> int:
+        service = self._service(owner)
+        wished = next((p.number for p in service.ports if p.name == name), 0) if service else 0
+        return wished or self.addresses.port(owner, name)
+
+    def _socket(self, owner: str, name: str) -> Path:
+        service = self._service(owner)
+        port = next((p for p in service.ports if p.name == name and p.unix), None) if service else None
+        if port is None:
+            raise PreconditionError(f"{owner} has no unix port {name}", "a plugin names a port that does not exist")
+        path = self.state / "volumes" / owner / port.unix / f"{name}.sock"
+        if len(str(path)) > 100:  # sun_path holds 108 bytes
+            raise PreconditionError(f"{path}: too long for a socket", "set XDG_STATE_HOME to a shorter folder")
+        return path
+
+    def _path(self, ref: Ref) -> Path:
+        if ref.name == "package":
+            service = self._service(ref.owner)
+            base = self.state / "releases" / (service.package if service else "")
+        else:
+            service = self._service(ref.owner)
+            volumes = {v.name for v in service.volumes} if service else set()
+            folder = "volumes" if ref.name in volumes else "services"
+            base = self.state / folder / ref.owner / ref.name
+        return base / ref.part if ref.part else base
+
+    def _binary(self, name: str) -> str:
+        known = [b for s in (*self._given.values(), *self.stack.services()) for b in s.binaries if b.name == name]
+        if not known:
+            raise PreconditionError(f"program {name} is not declared by any service", "the plugin has to declare it")
+        return self.binaries.find(known[0])
+
+    # ---------------------------------------------------------------------------------------------- what runs
+
+    def _applied(self, identity: str) -> str:
+        try:
+            return str(json.loads((self.state / "applied" / f"{identity}.json").read_text())["digest"])
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    def changes(self, services: Services, *, whole: bool = False) -> tuple[Change, ...]:
+        found = []
+        for service in services:
+            status = self.supervisor.status(service.id)
+            applied = self._applied(service.id)
+            if service.job:
+                found.append(Change(service.id, "start", "runs once"))
+            elif not status.up:
+                found.append(Change(service.id, "start", "was down" if applied else "new"))
+            elif applied != service.digest():
+                found.append(Change(service.id, "restart", "its configuration changed"))
+            else:
+                found.append(Change(service.id, "same", "runs as described"))
+        if whole:
+            wanted = {service.id for service in services}
+            found += [Change(n, "stop", "no longer described") for n in self.supervisor.names() if n not in wanted]
+        return tuple(found)
+
+    def start(self, services: Services, progress: Progress) -> None:
+        self._given |= {service.id: service for service in services}
+        todo = {c.id for c in self.changes(services) if c.kind != "same"}
+        for service in services:
+            if service.id in todo:
+                self._check_ports(service)
+        self.supervisor.ensure()
+        Launch(self, services, todo, progress).run()
+
+    def _check_ports(self, service: Service) -> None:
+        if self.supervisor.status(service.id).up:
+            return  # the port is its own
+        self.supervisor.sweep(service.id)
+        for port in service.ports:
+            if port.unix:
+                continue
+            number = self._port(service.id, port.name)
+            if not free(number):
+                key = f"{service.role}: port: " if port.number else ""
+                raise PreconditionError(
+                    f"{key}port {number} of {service.id} is taken by {holder(number)}",
+                    "stop that process" + (", or choose another port in adaf.yaml" if port.number else ""),
+                )
+
+    def stop(self, ids: Iterable[str], progress: Progress) -> None:
+        for identity in ids:
+            if identity in self.supervisor.names():
+                progress(f"stopping {identity}")
+                self.supervisor.remove(identity, self._grace(identity))
+            (self.state / "applied" / f"{identity}.json").unlink(missing_ok=True)
+
+    def _grace(self, identity: str) -> float:
+        try:
+            return float(json.loads((self.state / "applied" / f"{identity}.json").read_text())["grace"])
+        except (OSError, ValueError, KeyError):
+            return 10.0
+
+    def down(self, *, purge: bool, progress: Progress) -> None:
+        rank = ("proxy", "balancer", "app", "cache", "database")  # who asks is stopped before who answers
+        roles = {s.id: s.role for s in self.stack.services()}
+        names = self.supervisor.names()
+        self.stop(sorted(names, key=lambda n: rank.index(roles.get(n, "app"))), progress)
+        self.supervisor.end()
+        if purge:
+            progress(f"deleting {self.state}")
+            shutil.rmtree(self.state, ignore_errors=True)
+
+    def observe(self) -> Mapping[str, Observed]:
+        seen = {}
+        for identity in self.supervisor.names():
+            seen[identity] = self._observe(identity)
+        return seen
+
+    def _observe(self, identity: str) -> Observed:
+        status = self.supervisor.status(identity)
+        record = {}
+        path = self.state / "applied" / f"{identity}.json"
+        if path.exists():
+            record = json.loads(path.read_text())
+        reason = ""
+        if not status.up:
+            how = f"signal {status.signal}" if status.signal else f"exit code {status.code}"
+            reason = f"ended with {how} {status.age} s ago" if status.wanted else "stopped"
+        elif record.get("probe"):
+            from adaf_pipeline.service import Probe
+
+            reason = probe(Probe(**record["probe"]), record["address"])
+        return Observed(
+            identity,
+            record.get("role", "app"),
+            "up" if status.up else ("failed" if status.wanted else "down"),
+            status.up and not reason,
+            reason,
+            status.pid,
+            time.time() - status.age,
+            record.get("digest", ""),
+            memory.of_session(status.pid) if status.up else 0.0,
+        )
+
+    # ------------------------------------------------------------------------------------ releases, logs, doctor
+
+    def package(self, artefact: Path, release: str) -> None:
+        """The store of built releases is where services read from: nothing to copy on one machine."""
+        target = self.state / "releases" / release
+        if artefact != target and not target.exists():
+            temporary = target.with_name(f".{release}")
+            places.remove(temporary)
+            shutil.copytree(artefact, temporary, symlinks=True)
+            temporary.rename(target)
+
+    def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
+        folder = self.state / "logs" / service
+        if not folder.is_dir():
+            known = ", ".join(sorted(p.name for p in (self.state / "logs").glob("*"))) or "none yet"
+            raise PreconditionError(f"no service {service}", f"there are: {known}")
+        tail: deque[str] = deque(maxlen=lines)
+        for file in (*sorted(folder.glob("@*.s")), *sorted(folder.glob("@*.u")), folder / "current"):
+            if file.exists():
+                with open(file, errors="replace") as body:
+                    tail.extend(line.rstrip("\n") for line in body)
+        yield from tail
+        if follow:
+            yield from _follow(folder / "current")
+
+    def doctor(self) -> Iterable[Finding]:
+        try:
+            check_installed()
+            yield Finding(True, "s6 is installed")
+        except AdafError as exc:
+            yield Finding(False, exc.message, exc.hint)
+        for binary in {b.name: b for s in self.stack.services() for b in s.binaries}.values():
+            try:
+                path = self.binaries.find(binary)
+                yield Finding(True, f"{binary.name} {self.binaries.version(binary)} ({path})")
+            except AdafError as exc:
+                yield Finding(False, exc.message, exc.hint)
+        running = self.supervisor.running()
+        yield Finding(running, "the supervisor runs" if running else "the supervisor does not run", "inv up")
+
+
+def _follow(current: Path) -> Iterator[str]:
+    """Lines as they come, across rotations; ends only with the reader."""
+    file = open(current, errors="replace")  # noqa: SIM115  it is reopened after each rotation
+    try:
+        file.seek(0, os.SEEK_END)
+        while True:
+            line = file.readline()
+            if line:
+                yield line.rstrip("\n")
+                continue
+            time.sleep(0.2)
+            if current.exists() and current.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                yield from (rest.rstrip("\n") for rest in file)
+                file.close()
+                file = open(current, errors="replace")  # noqa: SIM115
+    finally:
+        file.close()

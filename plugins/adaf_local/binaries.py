@@ -1,0 +1,89 @@
+"""Finds the programs that services name, where Debian 12, Debian 13 and others put them, and checks their versions."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.process import Account, run
+from adaf_pipeline.service import Binary
+
+USUAL = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/bin", "/sbin")
+
+
+class Binaries:
+    """``find`` answers once per program and process; a version costs one start of the program."""
+
+    def __init__(self, account: Account | None, extra: tuple[Path, ...] = ()) -> None:
+        self.account = account
+        self.extra = extra
+        self._found: dict[str, tuple[str, str]] = {}
+
+    def find(self, binary: Binary) -> str:
+        """The path of a supported version. PreconditionError names what is missing, too old or too new."""
+        if binary.name not in self._found:
+            self._found[binary.name] = self._search(binary)
+        return self._found[binary.name][0]
+
+    def version(self, binary: Binary) -> str:
+        """The version that ``find`` settled on."""
+        self.find(binary)
+        return self._found[binary.name][1]
+
+    def _search(self, binary: Binary) -> tuple[str, str]:
+        refused = []
+        for path in self._candidates(binary):
+            if not accessible(path, self.account):
+                refused.append(f"{path} cannot be run by {self.account.name if self.account else 'this user'}")
+                continue
+            version = _version(path, binary)
+            if _inside(version, binary.supported):
+                return str(path), version
+            low, high = binary.supported
+            refused.append(f"{path} is {version or 'of unknown version'}, supported: {low} up to, but not, {high}")
+        if refused:
+            raise PreconditionError(f"{binary.name}: {'; '.join(refused)}", f"install another {binary.package}")
+        raise PreconditionError(f"{binary.name}: not found", f"apt-get install {binary.package}, or run ./ci/env true")
+
+    def _candidates(self, binary: Binary) -> list[Path]:
+        """Own directories first, newest version first, then the tools of ci/env, the system, and PATH last."""
+        folders = [f for pattern in binary.search for f in _matches(pattern)]
+        folders += [str(path) for path in self.extra] + list(USUAL)
+        folders += os.environ.get("PATH", "").split(os.pathsep)
+        found = [Path(folder) / binary.name for folder in dict.fromkeys(folders) if folder]
+        return [path for path in found if path.is_file() and os.access(path, os.X_OK)]
+
+
+def _matches(pattern: str) -> list[str]:
+    """Directories of an absolute glob pattern, highest number first."""
+    found = [str(path) for path in Path("/").glob(pattern.lstrip("/"))]
+    return sorted(found, key=_numbers, reverse=True)
+
+
+def accessible(path: Path, account: Account | None) -> bool:
+    """Whether the account may reach and run it: root may read below a 0700 home, the account may not."""
+    if account is None:
+        return True
+    real = path.resolve()
+    for place, bits in [(real, 0o5), *((folder, 0o1) for folder in real.parents)]:
+        status = place.stat()
+        shift = 6 if status.st_uid == account.uid else 3 if status.st_gid == account.gid else 0
+        if (status.st_mode >> shift) & bits != bits:
+            return False
+    return True
+
+
+def _version(path: Path, binary: Binary) -> str:
+    done = run([str(path), binary.version], timeout=10, check=False)
+    found = re.search(r"(\d+(?:\.\d+)*)", done.stdout + done.stderr)
+    return found.group(1) if found else ""
+
+
+def _inside(version: str, supported: tuple[str, str]) -> bool:
+    return bool(version) and _numbers(supported[0]) <= _numbers(version) < _numbers(supported[1])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))

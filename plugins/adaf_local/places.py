@@ -1,0 +1,110 @@
+"""Where a local stack lives: below /var/lib/adaf as root, else below the XDG state directory; never in the checkout,
+which may lie below a home that the stack's account cannot enter."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pwd
+import shutil
+from pathlib import Path
+
+from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.process import Account, find_account, run
+
+ACCOUNT = "adaf"
+ROOT_STATE = Path("/var/lib/adaf")
+
+
+def state_root(uid: int, home: Path) -> Path:
+    """The folder of all stacks of one user."""
+    if uid == 0:
+        return ROOT_STATE
+    given = os.environ.get("XDG_STATE_HOME") if uid == os.geteuid() else None
+    return (Path(given) if given else home / ".local" / "state") / "adaf"
+
+
+def stack_id(name: str, checkout: Path) -> str:
+    """A stack that is named ``local`` belongs to its checkout; any other has its name alone."""
+    if name != "local":
+        return name
+    return f"local-{hashlib.sha256(str(checkout).encode()).hexdigest()[:10]}"
+
+
+def stack_state(name: str, checkout: Path) -> Path:
+    """This stack's directory. PreconditionError when the checkout's stack already belongs to somebody else."""
+    uid = os.geteuid()
+    identity = stack_id(name, checkout)
+    mine = state_root(uid, Path.home()) / identity
+    for other, who in _others(uid, checkout):
+        theirs = other / identity
+        with contextlib.suppress(OSError):
+            if theirs != mine and theirs.exists():
+                raise PreconditionError(
+                    f"the stack of this checkout belongs to {who} ({theirs})",
+                    f"go on as {who}, or let {who} run `inv down --purge` first",
+                )
+    return mine
+
+
+def _others(uid: int, checkout: Path) -> list[tuple[Path, str]]:
+    if uid != 0:
+        return [(ROOT_STATE, "root")]
+    owners = {checkout.stat().st_uid, int(os.environ.get("SUDO_UID", "0"))} - {0}
+    found = []
+    for owner in owners:
+        with contextlib.suppress(KeyError):
+            record = pwd.getpwuid(owner)
+            found.append((state_root(owner, Path(record.pw_dir)), record.pw_name))
+    return found
+
+
+def account() -> Account | None:
+    """The account everything runs as: a system user of its own when we are root, else ourselves (None)."""
+    if os.geteuid() != 0:
+        return None
+    known = find_account(ACCOUNT)
+    if known is None:
+        run(["useradd", "--system", "--home-dir", str(ROOT_STATE), "--shell", "/usr/sbin/nologin", ACCOUNT])
+        known = find_account(ACCOUNT)
+    if known is None:
+        raise PreconditionError(f"the system account {ACCOUNT} could not be made", f"useradd --system {ACCOUNT}")
+    return known
+
+
+def make(path: Path, owner: Account | None, mode: int = 0o755) -> Path:
+    """A directory of that owner and mode, its parents root's own."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(mode)
+    if owner is not None:
+        os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+    return path
+
+
+def write(path: Path, body: str, owner: Account | None = None, mode: int = 0o444) -> bool:
+    """Write a file atomically; False when it already says exactly that."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if not path.is_symlink() and path.read_text() == body and path.stat().st_mode & 0o777 == mode:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with open(handle, "w", encoding="utf-8") as sink:
+        sink.write(body)
+        os.fchmod(sink.fileno(), mode)
+        if owner is not None:
+            os.fchown(sink.fileno(), owner.uid, owner.gid)
+        sink.flush()
+        os.fsync(sink.fileno())
+    temporary.replace(path)
+    return True
+
+
+def remove(path: Path) -> None:
+    """A tree, whatever is in it; a link is removed, not followed."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
