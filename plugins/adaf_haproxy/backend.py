@@ -1,0 +1,61 @@
+"""HAProxy as the balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from adaf_haproxy import settings
+from adaf_haproxy import share as persisted
+from adaf_haproxy.configuration import CONTROL, ID, service
+from adaf_haproxy.control import Control
+from adaf_haproxy.requestlog import Reader
+from adaf_pipeline.errors import ConfigError
+from adaf_pipeline.roles import Balancer, RequestLog
+from adaf_pipeline.service import Ref, Services
+
+
+class HAProxy(Balancer):
+    """Two colours in one process; which visitor gets which is one number in it."""
+
+    Settings = settings.Settings
+    settings: settings.Settings
+
+    def services(self) -> Services:
+        app = next(iter(self.stack.apps), None)
+        if app is None:
+            raise ConfigError("adaf.yaml: apps: empty, and the balancer needs one to send visitors to")
+        return (service(self.settings, app),)
+
+    @property
+    def endpoints(self) -> Mapping[str, Ref]:
+        return {"http": Ref("instance", ID, "http", "path")}
+
+    def share(self) -> Mapping[str, float]:
+        return persisted.share_of(persisted.read(self._file()))
+
+    def set_share(self, share: Mapping[str, float]) -> None:
+        green = persisted.threshold(share)
+        persisted.write(self._file(), green)
+        self._control().set_green(green)
+
+    def live_share(self) -> Mapping[str, float]:
+        return persisted.share_of(self._control().green())
+
+    def active(self, colour: str) -> int:
+        return self._control().active(colour)
+
+    @contextmanager
+    def log(self) -> Iterator[RequestLog]:
+        reader = Reader(self._control(), self.settings.hang)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def _file(self) -> Path:
+        return Path(self.stack.runtime.resolve(Ref("path", ID, CONTROL, persisted.FILE)))
+
+    def _control(self) -> Control:
+        return Control(self.stack.runtime.resolve(Ref("instance", ID, "admin", "path")))

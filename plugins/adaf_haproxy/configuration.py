@@ -1,0 +1,99 @@
+"""What HAProxy is told: its configuration file, and the service that runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from adaf_haproxy.settings import Settings
+from adaf_haproxy.share import COLOURS, FILE, NOTHING_LIVE, statement
+from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv, text
+
+ID = "balancer.1"
+BINARY = Binary("haproxy", package="haproxy", supported=("2.6", "3.3"), version="-v")
+CONTROL = "control"  # volume: the admin socket and the share; nobody else's business
+EDGE = "edge"  # volume: the socket that the proxy sends visitors to
+READY = "/_adaf/balancer"
+REPLICAS = 1  # processes per colour
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def fill(template: str, values: Mapping[str, str | Ref | Text]) -> Text:
+    """A template with ``{{name}}`` replaced by strings, Refs or Texts."""
+    parts: list[str | Ref] = []
+    for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
+        value = values[piece] if number % 2 else piece
+        parts += value if isinstance(value, tuple) else (value,)
+    return tuple(part for part in parts if part != "")
+
+
+def servers(app: str, replicas: int = REPLICAS) -> Text:
+    """``use-server`` and ``server`` lines. A visitor stays with one replica of a colour, by the same bucket."""
+    chosen: list[str | Ref] = []
+    known: list[str | Ref] = []
+    for colour in COLOURS:
+        for number in range(1, replicas + 1):
+            mine = f" {{ var(txn.bucket),mod({replicas}) eq {number - 1} }}" if replicas > 1 else ""
+            chosen.append(f"    use-server {colour}{number} if {{ var(txn.colour) -m str {colour} }}{mine}\n")
+            known += [f"    server {colour}{number} ", Ref("instance", f"{app}.{colour}.{number}", "http"), "\n"]
+    return (*chosen, *known)
+
+
+def configuration(settings: Settings, app: str) -> Text:
+    """haproxy.cfg."""
+    metrics: Text = (
+        "frontend stats\n    bind ",
+        Ref("instance", ID, "stats"),
+        "\n    http-request use-service prometheus-exporter if { path /metrics }\n    http-request return status 404\n",
+    )
+    values: dict[str, str | Ref | Text] = {
+        "admin": Ref("instance", ID, "admin", "path"),
+        "socket": ("unix@", Ref("instance", ID, "http", "path")),
+        "page": Ref("path", ID, "no-release.html"),
+        "probe": READY,
+        "servers": servers(app),
+        "metrics": metrics if settings.metrics else (),
+        "cookie": settings.cookie,
+        "age": str(settings.cookie_days * 86400),
+        "threads": str(settings.threads),
+        "maxconn": str(settings.maxconn),
+        "ring": str(settings.log_mb << 20),
+    }
+    for name in ("connect", "client", "server", "tunnel"):
+        values[name] = f"{getattr(settings, name) * 1000:.0f}ms"
+    return fill((TEMPLATES / "haproxy.cfg").read_text(), values)
+
+
+def service(settings: Settings, app: str) -> Service:
+    """One process, no master: killed is dead, and no worker stays behind on the sockets."""
+    return Service(
+        id=ID,
+        role="balancer",
+        argv=argv(
+            Ref("binary", "", "haproxy"),
+            "-db",
+            "-f",
+            Ref("path", ID, "haproxy.cfg"),
+            "-f",
+            Ref("path", ID, CONTROL, FILE),
+        ),
+        binaries=(BINARY,),
+        files=(
+            File("haproxy.cfg", configuration(settings, app)),
+            File("no-release.html", text((TEMPLATES / "no-release.html").read_text())),
+            File(FILE, text(statement(NOTHING_LIVE)), mode=0o644, initial=True, volume=CONTROL),
+        ),
+        volumes=(Volume(CONTROL), Volume(EDGE, persistent=False, shared=True)),
+        ports=(
+            Port("http", unix=EDGE),
+            Port("admin", unix=CONTROL),
+            *((Port("stats"),) if settings.metrics else ()),
+        ),
+        ready=Probe("http", http=READY),
+        # TERM, at once: the proxy is stopped first and has waited for what was in flight; a soft stop would only
+        # make a restart's outage longer.
+        stop_signal="TERM",
+        limits=Limits(files=2 * settings.maxconn + 256),
+        metrics=("stats", "/metrics") if settings.metrics else None,
+    )

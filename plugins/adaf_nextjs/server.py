@@ -1,0 +1,55 @@
+"""The process of one colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adaf_nextjs.settings import Settings
+from adaf_nextjs.tools import NODE
+from adaf_pipeline.roles import Binding
+from adaf_pipeline.service import Limits, Port, Probe, Ref, Service, Text, argv, text
+
+HEAP = 0.75  # of the memory limit: the rest is buffers, code and stacks
+KEEP_ALIVE_MS = "75000"  # longer than a proxy keeps idle connections: the proxy is to be the side that closes
+
+
+def service(
+    app: str, settings: Settings, bindings: Iterable[Binding], colour: str, number: int, release: str
+) -> Service:
+    """What each value means is in the Service's own record; the pipeline's variables win over all others."""
+    identity = f"{app}.{colour}.{number}"
+    bindings = tuple(bindings)
+    environment: dict[str, Text] = {"KEEP_ALIVE_TIMEOUT": text(KEEP_ALIVE_MS)}
+    for binding in bindings:
+        environment |= binding.environment
+    environment |= {name: text(value) for name, value in settings.environment.items()}
+    if settings.memory_mb:
+        heap = f"--max-old-space-size={int(settings.memory_mb * HEAP)}"
+        own = settings.environment.get("NODE_OPTIONS", "")  # comes last, so that it wins
+        environment["NODE_OPTIONS"] = text(f"{heap} {own}".strip())
+    environment |= {
+        "PORT": text(Ref("instance", identity, "http", "port")),
+        "HOSTNAME": text(Ref("instance", identity, "http", "host")),
+        "NODE_ENV": text("production"),
+        "NEXT_TELEMETRY_DISABLED": text("1"),
+        "ADAF_RELEASE": text(release),
+        "ADAF_COLOUR": text(colour),
+    }
+    return Service(
+        id=identity,
+        role="app",
+        argv=argv(Ref("binary", "", NODE.name), Ref("path", identity, "package", settings.entry)),
+        binaries=(NODE,),
+        environment=environment,
+        ports=(Port("http"),),
+        secrets=tuple(dict.fromkeys(use for binding in bindings for use in binding.secrets)),
+        start_after=("database", "cache"),
+        ready=Probe("http", http=settings.ready, deadline=settings.ready_timeout),
+        stop_signal="TERM",
+        stop_grace=settings.stop_grace,
+        limits=Limits(memory_mb=settings.memory_mb),
+        metrics=("http", settings.metrics) if settings.metrics else None,
+        package=release,
+        colour=colour,
+        labels={"app": app, "live": settings.live},
+    )

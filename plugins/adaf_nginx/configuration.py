@@ -1,0 +1,63 @@
+"""What nginx is told: its configuration file, and the service that runs it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from adaf_nginx.settings import Settings
+from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv
+
+ID = "proxy.1"
+BINARY = Binary("nginx", package="nginx", supported=("1.22", "1.30"), version="-v")
+READY = "/_adaf/proxy"
+SCRATCH = "scratch"  # volume: bodies on their way, and the pid
+TEMPLATE = Path(__file__).parent / "templates" / "nginx.conf"
+
+
+def fill(template: str, values: Mapping[str, str | Ref | Text]) -> Text:
+    """A template with ``{{name}}`` replaced by strings, Refs or Texts."""
+    parts: list[str | Ref] = []
+    for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
+        value = values[piece] if number % 2 else piece
+        parts += value if isinstance(value, tuple) else (value,)
+    return tuple(part for part in parts if part != "")
+
+
+def configuration(settings: Settings, balancer: Ref) -> Text:
+    """nginx.conf; ``balancer`` is where visitors are sent."""
+    return fill(
+        TEMPLATE.read_text(),
+        {
+            "workers": str(settings.workers),
+            "connections": str(settings.connections),
+            "ready": READY,
+            "drain": str(settings.drain),
+            "body": str(settings.body_mb),
+            "read_timeout": str(settings.read_timeout),
+            "pid": Ref("path", ID, SCRATCH, "nginx.pid"),
+            "temporary": Ref("path", ID, SCRATCH),
+            "balancer": ("unix:" if balancer.part == "path" else "", balancer),
+            "listen": Ref("instance", ID, "http"),
+        },
+    )
+
+
+def service(settings: Settings, balancer: Ref) -> Service:
+    """The master in the foreground, as whoever starts it: it binds no low port and changes no account."""
+    return Service(
+        id=ID,
+        role="proxy",
+        # -e: complaints from before the configuration is read
+        argv=argv(Ref("binary", "", "nginx"), "-e", "stderr", "-c", Ref("path", ID, "nginx.conf")),
+        binaries=(BINARY,),
+        files=(File("nginx.conf", configuration(settings, balancer)),),
+        volumes=(Volume(SCRATCH, persistent=False),),
+        ports=(Port("http", number=settings.port, public=True),),
+        start_after=(balancer.owner,),
+        ready=Probe("http", http=READY),
+        stop_signal="QUIT",  # finishes what is in flight
+        stop_grace=settings.drain + 2,
+        limits=Limits(files=settings.connections + 256),
+    )

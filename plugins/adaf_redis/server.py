@@ -1,0 +1,61 @@
+"""What the runtime has to run: one server with an append-only log."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Text, Volume, argv
+from adaf_redis.settings import Settings
+
+ID = "cache.1"
+PORT = "redis"
+ADMIN_SECRET = "cache-admin"
+APP_SECRET = "cache-app"
+SUPPORTED = ("7.0", "8.5")  # half-open: Debian 12 has 7.0, Debian 13 has 8.0
+
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def service(settings: Settings) -> Service:
+    """The primary. Its passwords reach it as hashes in an ACL file that the gate writes at each start."""
+    return Service(
+        id=ID,
+        role="cache",
+        argv=argv(Ref("binary", "", "redis-server"), Ref("path", ID, "redis.conf")),
+        binaries=(Binary("redis-server", "redis-server", SUPPORTED), Binary("redis-cli", "redis-tools", SUPPORTED)),
+        files=(
+            File("gate.sh", _render("gate.sh")),
+            File(
+                "redis.conf",
+                _render(
+                    "redis.conf",
+                    host=Ref("instance", ID, PORT, "host"),
+                    port=Ref("instance", ID, PORT, "port"),
+                    data=Ref("path", ID, "data"),
+                    memory=str(settings.memory_mb),
+                    policy=settings.policy,
+                ),
+            ),
+        ),
+        volumes=(Volume("data"),),
+        ports=(Port(PORT, number=settings.port),),
+        secrets=(SecretUse(ADMIN_SECRET), SecretUse(APP_SECRET)),
+        gate=argv(
+            "/bin/sh",
+            Ref("path", ID, "gate.sh"),
+            Ref("binary", "", "redis-server"),
+            Ref("path", ID, "data"),
+            Ref("secret", "", ADMIN_SECRET),
+            Ref("secret", "", APP_SECRET),
+        ),
+        ready=Probe(PORT),
+        stop_signal="TERM",
+        stop_grace=10,
+    )
+
+
+def _render(template: str, **values: str | Ref) -> Text:
+    """A template with every ``@name@`` replaced; what it names must be given."""
+    parts = re.split(r"@([a-z]+)@", (_TEMPLATES / template).read_text())
+    return tuple(values[part] if i % 2 else part for i, part in enumerate(parts))

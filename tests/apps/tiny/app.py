@@ -1,0 +1,109 @@
+"""The tiny application of the tests: standard library only, python >= 3.9.
+
+``behaviour`` (JSON beside this file, read at start) makes it bad: {"never_ready": true}, {"fail": 0.2} answer 500,
+{"drop": 0.2} close without a byte, {"crash_after": N} die at the request after N, {"slow": 0.5} s, {"hang": true} never
+answer, {"hang": "traffic"} answer the health paths only. Health paths are spared by all but never_ready and hang: true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+RELEASE, COLOUR, LEDGER = (os.environ.get(name, "") for name in ("ADAF_RELEASE", "ADAF_COLOUR", "LEDGER"))
+LINGER = 0.2  # s after SIGTERM in which one can see that readiness fails
+REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
+file = Path(__file__).with_name("behaviour")
+bad: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+executed: dict[str, int] = {}  # by Idempotency-Key
+state = {"traffic": 0, "open": 0, "draining": 0}
+
+
+class Connection(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport, self.data, self.busy = transport, b"", False
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        head, mark, rest = self.data.partition(b"\r\n\r\n")
+        if self.busy or not mark:
+            return
+        line, *lines = head.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+        size = int(headers.get("content-length", 0))
+        if len(rest) >= size:
+            self.data, self.busy = rest[size:], True
+            method, target, _ = line.split(" ")
+            self.request(method, target.partition("?")[0], headers)
+
+    def request(self, method: str, path: str, headers: dict[str, str]) -> None:
+        health = path.startswith("/api/health/")
+        state["traffic"] += not health
+        if bad.get("hang") is True or (bad.get("hang") and not health):
+            return
+        if not health and state["traffic"] > bad.get("crash_after", state["traffic"]):
+            os._exit(1)
+        if not health and random.random() < bad.get("drop", 0):
+            self.transport.close()
+            return
+        state["open"] += 1
+        delay = 0 if health else bad.get("slow", 0)
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self.answer, method, path, headers)
+        else:
+            self.answer(method, path, headers)
+
+    def answer(self, method: str, path: str, headers: dict[str, str]) -> None:
+        status, more = 200, ""
+        key = headers.get("idempotency-key", "")
+        if path == "/api/health/ready":
+            status = 503 if state["draining"] or bad.get("never_ready") else 200
+        elif path == "/api/health/live":
+            pass
+        elif random.random() < bad.get("fail", 0):
+            status = 500
+        elif (method, path) == ("POST", "/api/probe"):
+            executed[key] = executed.get(key, 0) + 1
+            more = f"Idempotency-Seen: {executed[key]}\r\n"
+            if LEDGER:
+                os.write(ledger, f"{key}\n".encode())
+        elif path != "/":
+            status = 404
+        body = f"{RELEASE} {COLOUR}\n"
+        last = bool(state["draining"]) or headers.get("connection", "").lower() == "close"
+        more += "Connection: close\r\n" if last else ""
+        self.transport.write(
+            f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+            f"x-release-id: {RELEASE}\r\n{more}\r\n{body}".encode()
+        )
+        state["open"] -= 1
+        self.busy = False
+        if last:
+            self.transport.close()
+        elif self.data:
+            self.data_received(b"")  # the next one came early
+
+
+async def main() -> None:
+    loop, term = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, term.set)
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])
+    server = await loop.create_server(Connection, host, port, backlog=1024)
+    print(f"{RELEASE} {COLOUR} listens on {host}:{port}", flush=True)
+    await term.wait()
+    state["draining"] = 1
+    await asyncio.sleep(LINGER)
+    server.close()
+    while state["open"]:
+        await asyncio.sleep(0.02)
+
+
+if __name__ == "__main__":
+    if LEDGER:
+        ledger = os.open(LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    asyncio.run(main())
