@@ -30,7 +30,8 @@ class HAProxy(Balancer):
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:
-        return {"http": Ref("instance", ID, "http", "path")}
+        """``again``: where the proxy repeats a request that ``http`` ended without an answer."""
+        return {name: Ref("instance", ID, name, "path") for name in ("http", "again")}
 
     def share(self) -> Mapping[str, float]:
         return persisted.share_of(persisted.read(self._file()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 from adaf_haproxy.settings import Settings
@@ -32,11 +33,17 @@ def servers(app: str, replicas: int = REPLICAS) -> Text:
     """``use-server`` and ``server`` lines. A visitor stays with one replica of a colour, by the same bucket."""
     chosen: list[str | Ref] = []
     known: list[str | Ref] = []
-    for colour in COLOURS:
-        for number in range(1, replicas + 1):
-            mine = f" {{ var(txn.bucket),mod({replicas}) eq {number - 1} }}" if replicas > 1 else ""
-            chosen.append(f"    use-server {colour}{number} if {{ var(txn.colour) -m str {colour} }}{mine}\n")
-            known += [f"    server {colour}{number} ", Ref("instance", f"{app}.{colour}.{number}", "http"), "\n"]
+    for colour, number in product(COLOURS, range(1, replicas + 1)):
+        mine = f"{{ var(txn.colour) -m str {colour} }}"
+        if replicas > 1:
+            mine += f" {{ var(txn.bucket),mod({replicas}) eq {number - 1} }}"
+        name, address = f"{colour}-{number}", Ref("instance", f"{app}.{colour}.{number}", "http")
+        chosen += [
+            f"    use-server {name} if {mine} {{ var(txn.repeatable) -m found }} !{{ var(txn.again) -m found }}\n"
+        ]
+        chosen += [f"    use-server {name}-once if {mine}\n"]
+        known += [f"    server {name} ", address, " weight 0\n"]
+        known += [f"    server {name}-once ", address, " pool-max-conn 0\n"]
     return (*chosen, *known)
 
 
@@ -50,6 +57,7 @@ def configuration(settings: Settings, app: str) -> Text:
     values: dict[str, str | Ref | Text] = {
         "admin": Ref("instance", ID, "admin", "path"),
         "socket": ("unix@", Ref("instance", ID, "http", "path")),
+        "again": ("unix@", Ref("instance", ID, "again", "path")),
         "page": Ref("path", ID, "no-release.html"),
         "probe": READY,
         "servers": servers(app),
@@ -87,6 +95,7 @@ def service(settings: Settings, app: str) -> Service:
         volumes=(Volume(CONTROL), Volume(EDGE, persistent=False, shared=True)),
         ports=(
             Port("http", unix=EDGE),
+            Port("again", unix=EDGE),
             Port("admin", unix=CONTROL),
             *((Port("stats"),) if settings.metrics else ()),
         ),

@@ -62,7 +62,7 @@ class Control:
     def active(self, colour: str) -> int:
         """Requests in flight on the servers of a colour."""
         rows = csv.DictReader(self.ask("show stat app 4 -1").removeprefix("# ").splitlines())
-        return sum(int(row["scur"]) for row in rows if row["svname"].rstrip("0123456789") == colour)
+        return sum(int(row["scur"]) for row in rows if row["svname"].partition("-")[0] == colour)
 
     def dropped(self, ring: str) -> int:
         """Lines the ring had to drop and has not announced to its readers yet."""

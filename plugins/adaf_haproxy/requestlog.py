@@ -24,13 +24,13 @@ _DROPPED = re.compile(r"(\d+) events? dropped")
 
 def parse(line: str, hang: float) -> Served:
     """One line of ``log-format`` in haproxy.cfg. ValueError when it is none."""
-    mark, at, visitor, colour, server, method, status, retries, state, request, total, answer = line.split(" ")
+    mark, at, visitor, colour, server, method, status, retries, state, request, again, total, answer = line.split(" ")
     if mark != "served" or len(state) != 2:
         raise ValueError(line)
     colour, server = ("" if name in ("-", "<NOSRV>") else name for name in (colour, server))
     code, seconds = max(0, int(status)), max(0, int(total)) / 1000
-    retried = retries not in ("0", "+0")  # "+1" = redispatched to another server
-    elsewhere = bool(colour and server) and server.rstrip("0123456789") != colour
+    retried = retries != "0" or again != "-"  # "+1": one retry, and by another server
+    elsewhere = bool(colour and server) and server.partition("-")[0] != colour
     # Who ended it: C, c the visitor; L haproxy's own answer; P haproxy refused; the others: server, resources, operator
     broken = state[0] not in "-CcLP" or (state[0] == "P" and not 400 <= code < 500)
     # A visitor who left after waiting long for the first byte met a hang; one who left early just left.
@@ -43,7 +43,7 @@ def parse(line: str, hang: float) -> Served:
         server=server,
         method=method,
         status=code,
-        retries=int(retries.lstrip("+")),
+        retries=int(retries) + (again != "-"),
         request="" if request == "-" else request,
         seconds=seconds,
         failed=code >= 500 or retried or elsewhere or broken or hung,
@@ -131,6 +131,8 @@ class Reader:
         with self._lock:
             if self._unread > UNREAD:
                 self._lost += chunk.count(b"\n")
+                if self._chunks[-1] != b"\n":
+                    self._chunks.append(b"\n")  # what comes later does not belong to the line before the gap
                 return
             self._chunks.append(chunk)
             self._unread += len(chunk)

@@ -53,7 +53,7 @@ class Binaries:
         folders += [str(path) for path in self.extra] + list(USUAL)
         folders += os.environ.get("PATH", "").split(os.pathsep)
         found = [Path(folder) / binary.name for folder in dict.fromkeys(folders) if folder]
-        return [path for path in found if path.is_file() and os.access(path, os.X_OK)]
+        return [path for path in found if os.access(path, os.X_OK) and path.is_file()]
 
 
 def _matches(pattern: str) -> list[str]:

@@ -15,7 +15,7 @@ if read -r old since 2>/dev/null <{pid} && [ "$(started "$old")" = "$since" ]; t
   kill -{signal} "$old" 2>/dev/null
   n=0
   while [ "$(started "$old")" = "$since" ] && [ $n -lt {tenths} ]; do sleep 0.1; n=$((n + 1)); done
-  kill -KILL -- "-$old" 2>/dev/null
+  kill -KILL "-$old" 2>/dev/null
   while [ "$(started "$old")" = "$since" ]; do sleep 0.1; done
 fi
 """
@@ -23,7 +23,7 @@ fi
 _FINISH = """\
 #!/bin/sh
 # what a crash left of the process group (its workers) ends with it
-read -r old since 2>/dev/null <{pid} && kill -KILL -- "-$old" 2>/dev/null
+read -r old since 2>/dev/null <{pid} && kill -KILL "-$old" 2>/dev/null
 rm -f {pid}
 exit 0
 """

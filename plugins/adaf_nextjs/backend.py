@@ -46,10 +46,11 @@ class NextJS(App):
         project.manifest()
         project.check_lock()
         version = self._pnpm_version()
-        for name in self.settings.shipped():
-            if not (self.path / name).exists():
+        files = project.inputs()
+        for name in (shipped.rstrip("/") for shipped in self.settings.shipped()):
+            if not any(file == name or file.startswith(f"{name}/") for file in files):
                 where = "entry" if name == self.settings.entry else "include"
-                raise ConfigError(f"{key}/{where}: there is no {project.typed(name)}", self._near(name))
+                raise ConfigError(f"{key}/{where}: {project.typed(name)} is not among the sources", self._near(name))
         project.check_standalone()
         self._check_tools(tools.find_node(self._tools, self.stack.account), version)
 

@@ -15,7 +15,7 @@ _INSTALL = re.compile(r"(Packages: .*|Already up to date)")
 _BUILD = re.compile(
     r"\s*(?:[○✓]\s+)?(Creating an optimized .*|Compiled .*|Linting .*|Checking validity .*|Running TypeScript.*"
     r"|Collecting page data.*|Generating static pages(?: using.*)? \((\d+)/\2\).*|Collecting build traces.*)"
-    r"|\s*(⚠ .*)"
+    r"|\s*(⚠ (?!No build cache).*)"
 )
 
 

@@ -86,7 +86,7 @@ def _install(version: str, folder: Path, npm: Path, node: Node) -> None:
         shutil.rmtree(path, ignore_errors=True)
     new.mkdir(parents=True, mode=0o755)
     words = ["install", "-g", "--prefix", str(new), "--cache", str(new / ".cache"), "--ignore-scripts"]
-    words += ["--silent", "--no-audit", "--no-fund", f"pnpm@{version}"]
+    words += ["--loglevel=error", "--logs-max=0", "--fetch-retries=1", "--no-audit", "--no-fund", f"pnpm@{version}"]
     run([str(npm), *words], env={"PATH": tools.search_path(node), **network.environment()}, timeout=300)
     shutil.rmtree(new / ".cache", ignore_errors=True)
     for path in (folder, new.parent, new):

@@ -54,7 +54,7 @@ def programs(name: str, tools: Path) -> list[Path]:
     """Candidates: the tools of ci/env, the system, and PATH last."""
     folders = [str(tools / "bin"), str(tools / "node" / "bin"), *USUAL, *os.environ.get("PATH", "").split(os.pathsep)]
     found = [Path(place) / name for place in dict.fromkeys(folders) if place]
-    return [path for path in found if path.is_file() and os.access(path, os.X_OK)]
+    return [path for path in found if os.access(path, os.X_OK) and path.is_file()]  # access() never raises
 
 
 @lru_cache(maxsize=32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from adaf_pipeline.process import Account, run, stream
 from adaf_pipeline.roles import Workplace
 
 KEPT = 400  # lines of a command's output that its failure is judged by
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # some tools don't care for NO_COLOR
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class Workbench:
         """Run a program in the work copy; the ProcessError of a failure carries its last KEPT lines as ``detail``."""
         lines: deque[str] = deque(maxlen=KEPT)
 
-        def line(text: str) -> None:
+        def line(raw: str) -> None:
+            text = _COLOUR.sub("", raw)
             lines.append(text)
             said(text)
 

@@ -15,7 +15,8 @@ class Nginx(Proxy):
     settings: settings.Settings
 
     def services(self) -> Services:
-        return (service(self.settings, self.stack.balancer.endpoints["http"]),)
+        entrances = self.stack.balancer.endpoints
+        return (service(self.settings, entrances["http"], entrances.get("again")),)
 
     def url(self) -> str:
         return "http://" + self.stack.runtime.resolve(Ref("instance", ID, "http"))

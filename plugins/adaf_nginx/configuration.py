@@ -25,8 +25,8 @@ def fill(template: str, values: Mapping[str, str | Ref | Text]) -> Text:
     return tuple(part for part in parts if part != "")
 
 
-def configuration(settings: Settings, balancer: Ref) -> Text:
-    """nginx.conf; ``balancer`` is where visitors are sent."""
+def configuration(settings: Settings, balancer: Ref, again: Ref | None = None) -> Text:
+    """nginx.conf; ``balancer`` is where visitors are sent, ``again`` where what got no answer is repeated."""
     return fill(
         TEMPLATE.read_text(),
         {
@@ -38,13 +38,15 @@ def configuration(settings: Settings, balancer: Ref) -> Text:
             "read_timeout": str(settings.read_timeout),
             "pid": Ref("path", ID, SCRATCH, "nginx.pid"),
             "temporary": Ref("path", ID, SCRATCH),
-            "balancer": ("unix:" if balancer.part == "path" else "", balancer),
+            "balancer": _server(balancer),
+            "again": ('        server "', *_server(again), '" max_fails=0 backup;\n') if again else "",
+            "next": "error" if again else "off",
             "listen": Ref("instance", ID, "http"),
         },
     )
 
 
-def service(settings: Settings, balancer: Ref) -> Service:
+def service(settings: Settings, balancer: Ref, again: Ref | None = None) -> Service:
     """The master in the foreground, as whoever starts it: it binds no low port and changes no account."""
     return Service(
         id=ID,
@@ -52,7 +54,7 @@ def service(settings: Settings, balancer: Ref) -> Service:
         # -e: complaints from before the configuration is read
         argv=argv(Ref("binary", "", "nginx"), "-e", "stderr", "-c", Ref("path", ID, "nginx.conf")),
         binaries=(BINARY,),
-        files=(File("nginx.conf", configuration(settings, balancer)),),
+        files=(File("nginx.conf", configuration(settings, balancer, again)),),
         volumes=(Volume(SCRATCH, persistent=False),),
         ports=(Port("http", number=settings.port, public=True),),
         start_after=(balancer.owner,),
@@ -61,3 +63,7 @@ def service(settings: Settings, balancer: Ref) -> Service:
         stop_grace=settings.drain + 2,
         limits=Limits(files=settings.connections + 256),
     )
+
+
+def _server(place: Ref) -> Text:
+    return ("unix:", place) if place.part == "path" else (place,)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
-from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Text, Volume, argv
+from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Text, Volume, argv, template, text
 from adaf_postgres.settings import Settings
 
 ID = "database.1"
@@ -32,9 +31,9 @@ def service(settings: Settings) -> Service:
         ),
         binaries=binaries(settings.version),
         files=(
-            File("gate.sh", _render("gate.sh")),
+            File("gate.sh", text((_TEMPLATES / "gate.sh").read_text())),
             File("postgresql.conf", _configuration(settings)),
-            File("pg_hba.conf", _render("pg_hba.conf")),
+            File("pg_hba.conf", text((_TEMPLATES / "pg_hba.conf").read_text())),
         ),
         volumes=(Volume("data"), Volume("sockets", persistent=False)),
         ports=(Port(PORT, number=settings.port),),
@@ -83,19 +82,14 @@ def sizes(memory: int, connections: int) -> dict[str, int]:
 
 def _configuration(settings: Settings) -> Text:
     memory = settings.memory_mb or modest_share(machine_memory())
-    numbers = {name: str(size) for name, size in sizes(memory, settings.max_connections).items()}
-    return _render(
-        "postgresql.conf",
-        **numbers,
-        max_connections=str(settings.max_connections),
-        host=Ref("instance", ID, PORT, "host"),
-        port=Ref("instance", ID, PORT, "port"),
-        sockets=Ref("path", ID, "sockets"),
-        hba=Ref("path", ID, "pg_hba.conf"),
-    )
-
-
-def _render(template: str, **values: str | Ref) -> Text:
-    """A template with every ``@name@`` replaced; what it names must be given."""
-    parts = re.split(r"@(\w+)@", (_TEMPLATES / template).read_text())
-    return tuple(values[part] if i % 2 else part for i, part in enumerate(parts))
+    values: dict[str, str | Ref | Text] = {
+        name: str(size) for name, size in sizes(memory, settings.max_connections).items()
+    }
+    values |= {
+        "max_connections": str(settings.max_connections),
+        "host": Ref("instance", ID, PORT, "host"),
+        "port": Ref("instance", ID, PORT, "port"),
+        "sockets": Ref("path", ID, "sockets"),
+        "hba": Ref("path", ID, "pg_hba.conf"),
+    }
+    return template((_TEMPLATES / "postgresql.conf").read_text(), values)

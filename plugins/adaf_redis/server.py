@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Text, Volume, argv
+from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Volume, argv, template, text
 from adaf_redis.settings import Settings
 
 ID = "cache.1"
@@ -25,16 +24,18 @@ def service(settings: Settings) -> Service:
         argv=argv(Ref("binary", "", "redis-server"), Ref("path", ID, "redis.conf")),
         binaries=(Binary("redis-server", "redis-server", SUPPORTED), Binary("redis-cli", "redis-tools", SUPPORTED)),
         files=(
-            File("gate.sh", _render("gate.sh")),
+            File("gate.sh", text((_TEMPLATES / "gate.sh").read_text())),
             File(
                 "redis.conf",
-                _render(
-                    "redis.conf",
-                    host=Ref("instance", ID, PORT, "host"),
-                    port=Ref("instance", ID, PORT, "port"),
-                    data=Ref("path", ID, "data"),
-                    memory=str(settings.memory_mb),
-                    policy=settings.policy,
+                template(
+                    (_TEMPLATES / "redis.conf").read_text(),
+                    {
+                        "host": Ref("instance", ID, PORT, "host"),
+                        "port": Ref("instance", ID, PORT, "port"),
+                        "data": Ref("path", ID, "data"),
+                        "memory": str(settings.memory_mb),
+                        "policy": settings.policy,
+                    },
                 ),
             ),
         ),
@@ -53,9 +54,3 @@ def service(settings: Settings) -> Service:
         stop_signal="TERM",
         stop_grace=10,
     )
-
-
-def _render(template: str, **values: str | Ref) -> Text:
-    """A template with every ``@name@`` replaced; what it names must be given."""
-    parts = re.split(r"@([a-z]+)@", (_TEMPLATES / template).read_text())
-    return tuple(values[part] if i % 2 else part for i, part in enumerate(parts))

@@ -329,8 +329,8 @@ class Database(Role):
         """Column names and rows of one statement on the current primary, as the application's role or as admin."""
 
     @abstractmethod
-    def migrate(self, files: Iterable[Path], progress: Progress) -> list[str]:
-        """Apply the SQL files that are not recorded yet, in order; returns their names.
+    def migrate(self, files: Iterable[Path], progress: Progress, *, release: str = "") -> list[str]:
+        """Apply the SQL files that are not recorded yet, in order, for a release; returns their names.
 
         Each in a transaction with a lock timeout, unless its first line says ``-- no-transaction``. Raises
         PreconditionError when a recorded file has changed since, ProcessError with file, line and reason on failure.

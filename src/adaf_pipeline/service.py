@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
@@ -46,6 +47,15 @@ def text(*parts: str | Ref) -> Text:
 def argv(*words: str | Ref | Text) -> tuple[Text, ...]:
     """A command line; each word is a string, a Ref or a Text of both."""
     return tuple(word if isinstance(word, tuple) else (word,) for word in words)
+
+
+def template(body: str, values: Mapping[str, str | Ref | Text]) -> Text:
+    """A file body with every ``{{name}}`` replaced. KeyError for a name that has no value."""
+    parts: list[str | Ref] = []
+    for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", body)):
+        value = values[piece] if number % 2 else piece
+        parts += value if isinstance(value, tuple) else (value,)
+    return tuple(part for part in parts if part != "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,26 @@ def test_what_would_exceed_the_bound_is_lost_and_not_sent() -> None:
     assert kinds["timeout"] == 10 == len(server.heads) and kinds["unsent"] == len(results) - 10 > 20
 
 
+def test_a_stall_of_our_own_is_missing_evidence_and_no_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    stalls = [1.0]
+
+    def stall(_sock: socket.socket) -> bool:
+        time.sleep(stalls.pop() if stalls else 0)
+        return True
+
+    monkeypatch.setattr("adaf_pipeline.workflows.probe.still_open", stall)
+    with Server(says(OK)) as server:
+        stream = ProbeStream(server.url, ProbeSettings(rate=100.0))
+        try:
+            stream.start()
+            time.sleep(2.0)
+            results = stream.stop()
+        finally:
+            stream.close()
+    assert stream.missed >= 90 and len(results) <= 160 and not any(r.lost for r in results)
+    assert Receipt.of(results, baseline_until=None, missed=stream.missed).missed == stream.missed
+
+
 def test_nobody_listens() -> None:
     results = probe(f"http://127.0.0.1:{free_port()}", 0.3)
     assert results and {r.error for r in results} == {"refused"}

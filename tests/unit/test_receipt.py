@@ -90,6 +90,11 @@ def test_what_machines_and_people_read() -> None:
     assert {"sent": 3, "lost": 1, "duplicated": 0, "late": 0}.items() <= document.items()
     assert receipt.text() == ("3 sent, 1 lost (1 502), 0 duplicated, 0 late, 0 errors, p99 10 ms (before: 10 ms)")
     assert Receipt.of([], baseline_until=None).text().startswith("0 sent, 0 lost,")
+    assert (
+        Receipt.of([], baseline_until=None, missed=7)
+        .text()
+        .endswith("7 not sent because the pipeline itself stood still")
+    )
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=200), st.floats(0.01, 1))

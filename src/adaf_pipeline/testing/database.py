@@ -59,7 +59,7 @@ class FakeDatabase(Database):
             return self.answers[statement]
         raise ProcessError(f"the fake has no answer to: {statement}", "put one into its `answers`")
 
-    def migrate(self, files: Iterable[Path], progress: Progress) -> list[str]:
+    def migrate(self, files: Iterable[Path], progress: Progress, *, release: str = "") -> list[str]:
         self._ready()
         texts = {file.name: file.read_text() for file in files}
         sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from adaf_pipeline.errors import ServiceError, UnhealthyError
 from adaf_pipeline.event import Json
@@ -35,7 +36,10 @@ class DeploySteps:
         return str(self.facts["release"] or run.outputs["build"]["release"])
 
     def service(self, run: Run) -> Service:
-        return self.app.service(self.idle, 1, self.release(run))
+        """The idle colour's; how long its first answer may take is the deploy's to say."""
+        service = self.app.service(self.idle, 1, self.release(run))
+        ready = service.ready and replace(service.ready, deadline=self.settings.ready_timeout)
+        return replace(service, ready=ready)
 
     def watch(self, run: Run) -> Watch:
         return run.resource("watch", lambda: Watch(run, self.idle, self.live or None, self.release(run)))
@@ -128,7 +132,7 @@ class DeploySteps:
             self.stack.runtime.start((wanted.job,), run.progress)
             applied = [wanted.job.id]
         elif wanted.files:
-            applied = self.stack.database.migrate(wanted.files, run.progress)
+            applied = self.stack.database.migrate(wanted.files, run.progress, release=release)
         return {"applied": applied, "level": self.stack.database.level()}
 
     @staticmethod
@@ -146,7 +150,10 @@ class DeploySteps:
             run.wait(0.5)
         self.stack.runtime.stop([service.id], run.progress)
         self.releases.hold(self.idle, {"release": self.release(run), "config": self.facts["config"], "at": time.time()})
-        self.stack.runtime.start((service,), run.progress)
+        try:
+            self.stack.runtime.start((service,), run.progress)
+        except ServiceError as exc:
+            raise UnhealthyError(exc.message, exc.hint, detail=exc.detail) from exc
         return {"release": self.release(run), "service": service.id}
 
     def stop(self, run: Run) -> Json:
@@ -223,10 +230,11 @@ class DeploySteps:
     def confirm(self, run: Run) -> Json:
         if self.stack.balancer.share().get(self.idle, 0) < 100:
             raise ServiceError("the share was changed by somebody else", "inv status, then deploy again")
+        receipt = self.watch(run).finish()
         self.releases.confirm(self.idle)
         self.releases.note({**self._entry(run), "outcome": "live"})
         self.releases.forget_old(self.settings.keep)
-        return {"release": self.release(run), "receipt": self.watch(run).receipt().json()}
+        return {"release": self.release(run), "receipt": receipt.json()}
 
     def _observed(self, identity: str) -> Observed | None:
         return self.stack.runtime.observe().get(identity)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import threading
 import time
@@ -23,7 +24,7 @@ import h11
 from adaf_pipeline.errors import ConfigError, PreconditionError
 from adaf_pipeline.workflows.receipt import Result
 
-BEHIND = 1.0  # s; after a stall of our own (a suspended laptop) the slots are skipped, not sent as a flood
+BEHIND = 0.5  # s; after a longer stall of our own (a suspended laptop) slots are skipped: no flood, no false verdict
 NOTICE = 0.1  # s until stop() is noticed
 HEADERS = 64 * 1024  # bytes of response headers that are still fine
 BODY = b"{}"
@@ -32,10 +33,10 @@ ID = "f" * 32  # stands for the id (uuid4 hex) in prepared messages
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """``in_flight`` is above rate x timeout: the schedule holds even when nothing is answered.
+    """``in_flight`` bounds what has no answer yet; 0 = 1.2 x rate x timeout, which the schedule cannot reach.
 
-    With other settings it may not be: a request that would exceed it is not sent and counts as lost (``unsent``),
-    because the visitor it stands for would have waited behind ``in_flight`` others.
+    A request that would exceed a smaller bound is not sent and counts as lost (``unsent``): the visitor it stands for
+    would have waited behind all of those.
     """
 
     rate: float = 50.0  # requests/s
@@ -43,7 +44,7 @@ class ProbeSettings:
     post: str = "/api/probe"  # "" = no POST
     cookie: str = "adaf_visitor"
     timeout: float = 5.0  # s, one request from connect to its last byte
-    in_flight: int = 300
+    in_flight: int = 0
     connections: int = 8  # kept alive, used in turn, so that each idles a while between its requests
 
 
@@ -72,6 +73,7 @@ class ProbeStream:
         self._results: list[Result] = []
         self._kept: dict[int, socket.socket] = {}  # idle keep-alive connections by their turn
         self._active = 0
+        self._bound = self.settings.in_flight or int(1.2 * self.settings.rate * self.settings.timeout) + 1
         self._ending = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -142,7 +144,7 @@ class ProbeStream:
         kind: Literal["fresh", "reused", ""] = ""
         status, release, seen, error = 0, "", None, "unsent"
         sock: socket.socket | None = None
-        if self._active < self.settings.in_flight:
+        if self._active < self._bound:
             self._active += 1
             try:
                 async with asyncio.timeout(self.settings.timeout):
@@ -154,7 +156,9 @@ class ProbeStream:
                     if sock is None:
                         sock = socket.socket(self._family, socket.SOCK_STREAM)
                         sock.setblocking(False)
-                        await asyncio.get_running_loop().sock_connect(sock, self._address)
+                        begun = sock.connect_ex(self._address)  # sock_sendall waits until it is established, if need be
+                        if begun not in (0, errno.EINPROGRESS):
+                            raise OSError(begun, os.strerror(begun))
                     answer, again = await exchange(sock, self._messages[method, keep], request)
                 headers = dict(answer.headers)
                 status, error, release = answer.status_code, "", headers.get(b"x-release-id", b"").decode("latin-1")

@@ -60,14 +60,22 @@ class Receipt:
     first_on_new: float | None  # the new release's first answer
     releases: Mapping[str, int] = field(default_factory=dict)  # complete answers by release id, "" = none
     reasons: Mapping[str, int] = field(default_factory=dict)  # of what was lost: "timeout", "502", ...
+    missed: int = 0  # requests that should have been sent, but our own process stood still: evidence that is missing
 
     @classmethod
     def of(
-        cls, results: Iterable[Result], *, baseline_until: float | None, release: str = "", executed: Iterable[str] = ()
+        cls,
+        results: Iterable[Result],
+        *,
+        baseline_until: float | None,
+        release: str = "",
+        executed: Iterable[str] = (),
+        missed: int = 0,
     ) -> Receipt:
         """Count. ``baseline_until``: unix seconds of the first change, None = there was nothing before it.
 
         ``release``: the new one. ``executed``: request ids from the application's own ledger, one per execution.
+        ``missed``: from the ProbeStream.
         """
         every = sorted(results, key=lambda r: r.sent_at)
         answers = [r for r in every if not r.lost]
@@ -93,6 +101,7 @@ class Receipt:
             first_on_new=_ms(first),
             releases=dict(sorted(Counter(r.release for r in answers).items())),
             reasons=dict(sorted(Counter(r.error or str(r.status) for r in every if r.lost).items())),
+            missed=missed,
         )
 
     def json(self) -> dict[str, Json]:
@@ -115,6 +124,8 @@ class Receipt:
             words.append(f"p99 {self.p99:g} ms{was}")
         if self.first_on_new is not None:
             words.append(f"first on the new release {self.first_on_new:g} ms")
+        if self.missed:
+            words.append(f"{self.missed:,} not sent because the pipeline itself stood still")
         return ", ".join(words)
 
 

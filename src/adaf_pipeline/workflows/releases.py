@@ -118,11 +118,14 @@ class Releases:
         """The newest release, other than ``current``, that went live before it and was not taken back."""
         good: list[str] = []
         for entry in self.history():
-            release = str(entry.get("release"))
-            if entry.get("outcome") == "live":
+            release, replaced = str(entry.get("release")), str(entry.get("replaced"))
+            if entry.get("outcome") != "live":
+                continue
+            back = entry.get("task") == "rollback" and release in good and replaced in good[good.index(release) :]
+            if back:  # going back says that what was there is not good; going forward again says that it is
+                good.remove(replaced)
+            else:
                 good = [*(name for name in good if name != release), release]
-            if entry.get("replaced") and entry.get("task") == "rollback":
-                good = [name for name in good if name != entry["replaced"]]
         before = good[: good.index(current)] if current in good else good
         there = [name for name in before if self.path(name).is_dir()]
         return there[-1] if there else ""

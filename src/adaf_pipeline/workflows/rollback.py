@@ -77,7 +77,10 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
     def receipt(run: Run) -> Json:
         run.wait(AFTER)
         watch = run.held("watch")
-        return watch.receipt().json() if isinstance(watch, Watch) else None
+        if not isinstance(watch, Watch):
+            return None
+        watch.stream.stop()
+        return watch.receipt().json()
 
     steps = [] if facts["warm"] else [Step("start", f"{target} starts again as {name}", start)]
     steps += [

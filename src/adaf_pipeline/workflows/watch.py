@@ -43,7 +43,13 @@ class Watch:
     def receipt(self) -> Receipt:
         """What the probes saw so far."""
         until = self.changed_at if self.stable else None
-        return Receipt.of(self.stream.results(), baseline_until=until, release=self.release)
+        return Receipt.of(self.stream.results(), baseline_until=until, release=self.release, missed=self.stream.missed)
+
+    def finish(self) -> Receipt:
+        """The last word: no more probes, and those in flight have ended. UnhealthyError when some were lost."""
+        self.stream.stop()
+        self._refuse_losses(self.look())
+        return self.receipt()
 
     def share_changed(self, *, alone: bool) -> None:
         """A new share took effect now: a verdict needs visitors from here on."""
@@ -71,11 +77,11 @@ class Watch:
                 continue
             next_look = now + TICK
             judged = self.look()
-            self._refuse_losses(judged)
             if judged.outcome == "fail":
                 raise UnhealthyError(
                     f"{what}: {judged.reason}", f"inv logs --service {self._service(run)}; the previous release serves"
                 )
+            self._refuse_losses(judged)
             if run.wanted("promote"):
                 return {**_json(judged), "outcome": "promoted", "reason": f"promoted by hand; so far: {judged.reason}"}
             spent = now - began

@@ -1,4 +1,4 @@
-"""The files backend and the fake keep the same contract; the rest is what only files can get wrong."""
+"""What only files can get wrong; the contract of the role is in tests/contract."""
 
 from __future__ import annotations
 
@@ -15,26 +15,12 @@ from adaf_files.backend import Files
 from adaf_files.store import Store
 from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.process import Account
-from adaf_pipeline.roles import Secrets
-from adaf_pipeline.testing.secrets import FakeSecrets, SecretsContract
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files that belong to somebody else")
 
 
 def files(state: Path, account: Account | None = None, **settings: Any) -> Files:
     return Files(Files.Settings(**settings), SimpleNamespace(state=state, account=account))
-
-
-class TestFiles(SecretsContract):
-    @pytest.fixture
-    def secrets(self, tmp_path: Path) -> Secrets:
-        return files(tmp_path / "state")
-
-
-class TestFakeSecrets(SecretsContract):
-    @pytest.fixture
-    def secrets(self, tmp_path: Path) -> Secrets:
-        return FakeSecrets(FakeSecrets.Settings(), SimpleNamespace(state=tmp_path))
 
 
 @pytest.fixture

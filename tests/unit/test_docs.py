@@ -1,0 +1,63 @@
+"""The documents say what is: schemas parse, every task is in the README, every error has its exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from adaf_pipeline import errors
+from adaf_pipeline.engine import Engine
+from adaf_pipeline.requests import DeployRequest, UpRequest
+from adaf_pipeline.tasks import namespace
+from adaf_pipeline.tasks.console import plan_json
+from adaf_pipeline.testing.stack import fake_stack
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {
+    name: json.loads(body)
+    for name, body in re.findall(r"```json (\w+)\n(.*?)```", (ROOT / "docs" / "json.md").read_text(), re.DOTALL)
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_schema_is_one(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+def test_every_task_with_json_has_a_schema_and_the_other_way_round() -> None:
+    tasks = {name: task for name, task in namespace().tasks.items() if "json" in task.body.__code__.co_varnames}
+    assert set(tasks) | {"error", "plan"} == set(SCHEMAS)
+
+
+def test_every_task_is_in_the_readme_and_has_an_example_and_help_for_each_flag() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, task in namespace().tasks.items():
+        assert f"inv {name}" in readme, name
+        assert re.search(rf"Example: inv {name}", task.__doc__ or ""), name
+        for argument in task.get_arguments():
+            assert argument.help, f"{name} --{argument.name}"
+
+
+def test_a_plan_keeps_its_schema(tmp_path: Path) -> None:
+    stack = fake_stack(tmp_path)
+    for request in (UpRequest(), DeployRequest()):
+        document = {**plan_json(Engine(stack).plan(request)), "stack": stack.name}
+        jsonschema.validate(document, SCHEMAS["plan"])
+
+
+def test_every_exit_code_is_in_the_readme_and_in_the_schema() -> None:
+    codes = {e.exit_code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.AdafError)}
+    assert codes == set(SCHEMAS["error"]["properties"]["exit"]["enum"])
+    readme = (ROOT / "README.md").read_text()
+    for code in codes:
+        assert re.search(rf"\b{code} \w+", readme), code
+
+
+def test_modules_are_small_and_named_for_what_they_hold() -> None:
+    for file in (*ROOT.glob("src/**/*.py"), *ROOT.glob("plugins/**/*.py"), *ROOT.glob("tests/**/*.py")):
+        assert len(file.read_text().splitlines()) <= 400, file
+        assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc", "manager"}, file

@@ -1,0 +1,432 @@
+"""HAProxy's plugin without HAProxy: what it renders, how it keeps the share, how it reads the log."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import adaf_haproxy
+from adaf_haproxy import requestlog, share
+from adaf_haproxy.backend import HAProxy
+from adaf_haproxy.configuration import servers
+from adaf_haproxy.control import Control
+from adaf_haproxy.requestlog import Reader, parse
+from adaf_pipeline.errors import ConfigError, PreconditionError, ServiceError
+from adaf_pipeline.roles import Balancer, Served
+from adaf_pipeline.service import Ref, Service, Text
+from adaf_pipeline.testing.balancer import BalancerContract, FakeBalancer, within
+
+
+def balancer(folder: Path | None = None, **settings: Any) -> HAProxy:
+    places = {"path": str(folder / share.FILE) if folder else "", "instance": "admin"}
+    runtime = SimpleNamespace(resolve=lambda ref: places[ref.kind])
+    return HAProxy(HAProxy.Settings(**settings), cast(Any, SimpleNamespace(runtime=runtime, apps={"web": None})))
+
+
+def rendered(text: Text) -> str:
+    return "".join(
+        part if isinstance(part, str) else f"<{part.kind} {part.owner} {part.name} {part.part}>" for part in text
+    )
+
+
+# ---------------------------------------------------------------------------------------------- the fake's contract
+
+
+class TestFakeBalancer(BalancerContract):
+    @pytest.fixture
+    def balancer(self) -> Balancer:
+        return FakeBalancer()
+
+    def send(self, balancer: Balancer, visitors: Sequence[str]) -> list[str]:
+        return [cast(FakeBalancer, balancer).serve(visitor).colour for visitor in visitors]
+
+    def restart(self, balancer: Balancer) -> None:
+        cast(FakeBalancer, balancer).restart()
+
+
+# ----------------------------------------------------------------------------------------------- what it describes
+
+
+def test_the_plugin_offers_what_it_has() -> None:
+    (offer,) = adaf_haproxy.adaf_backends()
+    module, _, name = offer.target.partition(":")
+    assert (offer.role, offer.name) == ("balancer", "haproxy")
+    assert getattr(importlib.import_module(module), name) is HAProxy
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cookie": "a b"}, {"connect": 0}, {"threads": 0}, {"maxconn": 5}, {"colour": "red"}]
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(wrong, HAProxy.Settings)
+
+
+def test_the_service_names_no_place_and_every_ref_has_a_target() -> None:
+    (service,) = balancer().services()
+    texts: list[Text] = [*service.argv, *(file.body for file in service.files)]
+    assert not re.search(r"/(tmp|var|usr|etc|run|home)\b|127\.0", "".join(map(rendered, texts)))
+    own = {port.name for port in service.ports}
+    places = {file.name for file in service.files} | {volume.name for volume in service.volumes}
+    refs = [part for text in texts for part in text if isinstance(part, Ref)]
+    for ref in refs:
+        match ref.kind:
+            case "binary":
+                assert ref.name in {binary.name for binary in service.binaries}
+            case "path":
+                assert ref.owner == service.id and ref.name in places
+            case "instance":
+                assert (ref.owner == service.id and ref.name in own) or ref.owner in {"web.blue.1", "web.green.1"}
+            case _:
+                raise AssertionError(ref)
+    assert service.ready and service.ready.port in own
+    assert service.metrics and service.metrics[0] in own
+
+
+def test_the_share_file_is_there_from_the_first_start_and_never_rendered_again() -> None:
+    (service,) = balancer().services()
+    (file,) = [file for file in service.files if file.volume]
+    assert (file.name, file.initial) == (share.FILE, True)
+    assert rendered(service.argv[-1]).endswith(f"{file.volume} {file.name}>")
+    assert rendered(file.body) == "global\n    set-var proc.green int(-1)\n"
+
+
+def test_settings_reach_the_configuration() -> None:
+    (service,) = balancer(cookie="who", cookie_days=1, connect=0.25, server=9, threads=3, metrics=False).services()
+    body = rendered(service.files[0].body)
+    for line in ("timeout connect 250ms", "timeout server 9000ms", "nbthread 3", "req.cook(who)", 'Set-Cookie "who=%'):
+        assert line in body
+    assert "Max-Age=86400;" in body
+    assert "prometheus" not in body
+    assert service.metrics is None
+    assert "{{" not in body
+
+
+def test_replicas_are_a_loop() -> None:
+    lines = rendered(servers("web", 3)).splitlines()
+    assert len([line for line in lines if line.strip().startswith("server ")]) == 12
+    for number in (1, 2, 3):
+        assert any(
+            f"use-server green-{number} " in line and f"mod(3) eq {number - 1}" in line and "repeatable" in line
+            for line in lines
+        )
+    assert "    server blue-2-once <instance web.blue.2 http > pool-max-conn 0" in lines
+
+
+def test_without_an_application_it_says_so() -> None:
+    with pytest.raises(ConfigError, match="apps: empty"):
+        HAProxy(HAProxy.Settings(), cast(Any, SimpleNamespace(apps={}))).services()
+
+
+# ---------------------------------------------------------------------------------------------------- the share
+
+
+@given(st.integers(0, 10_000))
+def test_a_share_and_its_threshold_are_the_same_thing(green: int) -> None:
+    assert share.threshold(share.share_of(green)) == green
+    assert sum(share.share_of(green).values()) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"blue": 99.0}, {"blue": float("nan")}, {"red": 100.0}, {"blue": 150.0, "green": -50.0}]
+)
+def test_what_is_no_share_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError):
+        share.threshold(wrong)
+
+
+def test_the_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / share.FILE
+    assert share.read(file) == share.NOTHING_LIVE
+    for green in (0, 500, 10_000, share.NOTHING_LIVE):
+        share.write(file, green)
+        assert share.read(file) == green
+    assert [path.name for path in tmp_path.iterdir()] == [share.FILE]
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert (file.stat().st_uid, file.stat().st_gid) == (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
+
+
+def test_a_failed_write_leaves_the_old_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / share.FILE
+    share.write(file, 500)
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        share.write(file, 600)
+    assert share.read(file) == 500
+    assert [path.name for path in tmp_path.iterdir()] == [share.FILE]
+
+
+@pytest.mark.parametrize(
+    "body", ["", "global\n", "global\n set-var proc.green int(20000)\n", "set-var proc.green str(x)"]
+)
+def test_a_file_that_holds_no_share_is_an_error(tmp_path: Path, body: str) -> None:
+    (tmp_path / share.FILE).write_text(body)
+    with pytest.raises(ServiceError, match="holds no share"):
+        share.read(tmp_path / share.FILE)
+
+
+def test_a_balancer_that_was_never_started_has_no_place_for_it(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionError, match="never started"):
+        share.write(tmp_path / "nowhere" / share.FILE, 1)
+
+
+def test_it_is_written_down_before_it_is_live_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    live = "-1"
+
+    def ask(_self: Control, command: str) -> str:
+        nonlocal live
+        asked.append(f"{command} | file: {share.read(tmp_path / share.FILE)}")
+        if found := re.search(r"experimental-mode on; set var proc\.green int\((\d+)\)", command):
+            live = found[1]
+            return ""
+        return f"proc.green: type=sint value=<{live}>"
+
+    monkeypatch.setattr(Control, "ask", ask)
+    made = balancer(tmp_path)
+    assert made.live_share() == {}
+    made.set_share({"blue": 95.0, "green": 5.0})
+    assert asked[1:] == [
+        "experimental-mode on; set var proc.green int(500) | file: 500",
+        "get var proc.green | file: 500",
+    ]
+    assert made.live_share() == made.share() == {"blue": 95.0, "green": 5.0}
+    monkeypatch.setattr(Control, "ask", lambda _self, _command: "proc.green: type=sint value=<7>")
+    with pytest.raises(ServiceError, match="did not take the share"):
+        made.set_share({"green": 100.0})
+    assert made.share() == {"blue": 0.0, "green": 100.0}
+
+
+def test_requests_in_flight_are_summed_over_a_colours_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "# pxname,svname,qcur,scur,\napp,blue-1,0,1,\napp,blue-1-once,0,2,\napp,green-1,0,4,\napp,green-1-once,0,8,"
+    monkeypatch.setattr(Control, "ask", lambda _self, _command: table)
+    assert (balancer().active("blue"), balancer().active("green"), balancer().active("red")) == (3, 12, 0)
+
+
+# ------------------------------------------------------------------------------------------------------ the log
+
+
+def line(**said: object) -> str:
+    """A line as haproxy writes it, with what is told apart."""
+    words: dict[str, object] = {
+        "mark": "served",
+        "at": "1795575116.702",
+        "visitor": "v1",
+        "colour": "green",
+        "server": "green-1",
+        "method": "GET",
+        "status": 200,
+        "retries": 0,
+        "state": "--",
+        "request": "r-0000001",
+        "again": "-",
+        "total": 12,
+        "answer": 10,
+    }
+    return " ".join(str(word) for word in (words | said).values())
+
+
+def test_a_line_is_parsed() -> None:
+    assert parse(line(), 4) == Served(
+        1795575116.702, "v1", "green", "green-1", "GET", 200, 0, "r-0000001", 0.012, failed=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ({"status": 404}, False),
+        ({"status": 500}, True),
+        ({"status": 502, "state": "SH"}, True),
+        ({"status": 504, "state": "sH"}, True),
+        ({"state": "SD"}, True),  # cut in the middle of the body
+        ({"state": "PD"}, True),  # chunks that are none
+        ({"state": "KD"}, True),
+        ({"retries": 1}, True),
+        ({"retries": "+1", "server": "blue-1-once"}, True),
+        ({"server": "blue-1"}, True),  # its own was not even asked
+        ({"again": 1}, True),
+        ({"state": "cD"}, False),  # a visitor who stopped reading
+        ({"state": "CD", "answer": 10}, False),
+        ({"state": "CD", "answer": 4100, "total": 4200}, True),  # waited long, and left in the body
+        ({"status": -1, "state": "CH", "answer": -1, "total": 3900}, False),
+        ({"status": 400, "state": "CH", "answer": -1, "total": 4100}, True),
+        ({"status": 400, "state": "CR", "colour": "-", "server": "<NOSRV>", "answer": -1, "total": 9000}, False),
+        ({"status": 400, "state": "PR", "colour": "-", "method": "<BADREQ>", "server": "<NOSRV>"}, False),
+        ({"status": 503, "state": "LR", "colour": "-", "server": "<NOSRV>"}, True),
+    ],
+)
+def test_what_counts_as_a_failure(said: dict[str, object], failed: bool) -> None:
+    served = parse(line(**said), 4)
+    assert served.failed is failed
+    assert served.status >= 0
+    assert served.colour in {"green", ""}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "served", "3 events dropped", line()[:-8], line(status="x"), line(visitor="a b")]
+)
+def test_what_is_no_line_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError):
+        parse(wrong, 4)
+
+
+class Ring:
+    """Plays haproxy: the reader is at one end of a socket pair."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.pending = 0
+        self.ends: list[socket.socket] = []
+
+    def connect(self, command: str) -> socket.socket:
+        assert command == "show events requests -w -n"
+        if not self.up:
+            raise ServiceError("down")
+        mine, other = socket.socketpair()
+        self.ends.append(mine)
+        return other
+
+    def dropped(self, _ring: str) -> int:
+        return self.pending
+
+    def say(self, text: str) -> None:
+        self.ends[-1].sendall(text.encode())
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ring]:
+    monkeypatch.setattr(requestlog, "POLL", 0.05)
+    monkeypatch.setattr(requestlog, "ATTACH", 0)
+    made = Ring()
+    yield made
+    for end in made.ends:
+        end.close()
+
+
+@pytest.fixture
+def opened(ring: Ring) -> Iterator[Callable[[], Reader]]:
+    readers: list[Reader] = []
+
+    def make() -> Reader:
+        readers.append(Reader(cast(Control, ring), 4))
+        return readers[-1]
+
+    yield make
+    for reader in readers:
+        reader.close()
+
+
+def take(reader: Reader, count: int) -> list[Served]:
+    found: list[Served] = []
+
+    def enough() -> bool:
+        found.extend(reader.take())
+        return len(found) >= count
+
+    within(2, enough)
+    return found
+
+
+def test_lines_arrive_once_and_whole(ring: Ring, opened: Callable[[], Reader]) -> None:
+    reader = opened()
+    ring.say(f"{line(visitor='a')}\n{line(visitor='b')}\n{line(visitor='c')[:20]}")
+    assert [served.visitor for served in take(reader, 2)] == ["a", "b"]
+    ring.say(f"{line(visitor='c')[20:]}\n\n")
+    assert [served.visitor for served in take(reader, 1)] == ["c"]
+    assert reader.take() == ()
+    assert reader.missing == 0
+
+
+def test_what_cannot_be_read_and_what_was_dropped_is_missing(ring: Ring, opened: Callable[[], Reader]) -> None:
+    reader = opened()
+    ring.say(f"{line()}\nnonsense \xff\n17 events dropped\n1 event dropped\n{line()}\n")
+    assert len(take(reader, 2)) == 2
+    assert reader.missing == 19
+
+
+def test_drops_that_nobody_could_announce_are_missing(ring: Ring, opened: Callable[[], Reader]) -> None:
+    ring.pending = 100  # from before this reader
+    reader = opened()
+    assert reader.missing == 0
+    ring.pending = 130
+    assert within(2, lambda: reader.missing == 30)
+    ring.pending = 0
+    ring.say(f"130 events dropped\n{line()}\n")
+    take(reader, 1)
+    assert within(2, lambda: reader.missing == 30)
+    ring.pending = 0
+    assert reader.missing == 30
+
+
+def test_it_follows_haproxy_over_a_restart(ring: Ring, opened: Callable[[], Reader]) -> None:
+    reader = opened()
+    ring.say(f"{line(visitor='a')}\n{line(visitor='cut')[:30]}")
+    ring.up = False
+    ring.ends[-1].close()
+    assert within(2, lambda: reader.missing >= 1)
+    ring.up = True
+    assert within(2, lambda: len(ring.ends) == 2)
+    ring.say(f"{line(visitor='b')}\n")
+    assert [served.visitor for served in take(reader, 2)] == ["a", "b"]
+    assert reader.missing == 2  # the restart, and the line that it cut
+
+
+def test_a_caller_that_never_takes_costs_bounded_memory(
+    ring: Ring, opened: Callable[[], Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requestlog, "UNREAD", 1000)
+    reader = opened()
+    said = 0
+
+    def one_more() -> bool:
+        nonlocal said
+        ring.say(f"{line()}\n" * 10)
+        said += 10
+        return reader.missing >= 100
+
+    assert within(5, one_more)
+    ring.say(f"{line(visitor='last')}\n")
+    assert within(2, lambda: reader.missing > 100)
+    kept = len(take(reader, 1))
+    assert kept < 100
+    assert kept + reader.missing >= said + 1
+    ring.say(f"{line(visitor='after')}\n")
+    assert [served.visitor for served in take(reader, 1)] == ["after"]
+
+
+def test_a_log_of_a_haproxy_that_is_down_is_an_error(ring: Ring, opened: Callable[[], Reader]) -> None:
+    ring.up = False
+    with pytest.raises(ServiceError):
+        opened()
+
+
+def test_closing_does_not_wait(ring: Ring) -> None:
+    reader = Reader(cast(Control, ring), 4)
+    reader.close()
+    assert not reader._thread.is_alive()
+
+
+def test_the_digest_changes_with_the_settings_only() -> None:
+    def digest(**settings: Any) -> str:
+        services: tuple[Service, ...] = balancer(**settings).services()
+        return services[0].digest()
+
+    assert digest() == digest()
+    assert digest() != digest(maxconn=500)
+    assert digest() == digest(hang=9)  # the reader's business, not the process's
