@@ -102,7 +102,7 @@ class Local(Runtime):
         if port is None:
             raise PreconditionError(f"{owner} has no unix port {name}", "a plugin names a port that does not exist")
         path = self.state / "volumes" / owner / port.unix / f"{name}.sock"
-        if len(str(path)) > 100:  # sun_path holds 108 bytes
+        if len(str(path)) > 95:  # sun_path holds 108 bytes, and haproxy binds PATH.PID.tmp first
             raise PreconditionError(f"{path}: too long for a socket", "set XDG_STATE_HOME to a shorter folder")
         return path
 

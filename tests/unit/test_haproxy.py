@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,15 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adaf_haproxy
-from adaf_haproxy import requestlog, share
+from adaf_haproxy import share
 from adaf_haproxy.backend import HAProxy
 from adaf_haproxy.configuration import servers
 from adaf_haproxy.control import Control
-from adaf_haproxy.requestlog import Reader, parse
 from adaf_pipeline.errors import ConfigError, PreconditionError, ServiceError
-from adaf_pipeline.roles import Balancer, Served
+from adaf_pipeline.roles import Balancer
 from adaf_pipeline.service import Ref, Service, Text
-from adaf_pipeline.testing.balancer import BalancerContract, FakeBalancer, within
+from adaf_pipeline.testing.balancer import BalancerContract, FakeBalancer
 
 
 def balancer(folder: Path | None = None, **settings: Any) -> HAProxy:
@@ -129,6 +127,16 @@ def test_without_an_application_it_says_so() -> None:
         HAProxy(HAProxy.Settings(), cast(Any, SimpleNamespace(apps={}))).services()
 
 
+def test_the_digest_changes_with_the_settings_only() -> None:
+    def digest(**settings: Any) -> str:
+        services: tuple[Service, ...] = balancer(**settings).services()
+        return services[0].digest()
+
+    assert digest() == digest()
+    assert digest() != digest(maxconn=500)
+    assert digest() == digest(hang=9)  # the reader's business, not the process's
+
+
 # ---------------------------------------------------------------------------------------------------- the share
 
 
@@ -216,217 +224,3 @@ def test_requests_in_flight_are_summed_over_a_colours_servers(monkeypatch: pytes
     table = "# pxname,svname,qcur,scur,\napp,blue-1,0,1,\napp,blue-1-once,0,2,\napp,green-1,0,4,\napp,green-1-once,0,8,"
     monkeypatch.setattr(Control, "ask", lambda _self, _command: table)
     assert (balancer().active("blue"), balancer().active("green"), balancer().active("red")) == (3, 12, 0)
-
-
-# ------------------------------------------------------------------------------------------------------ the log
-
-
-def line(**said: object) -> str:
-    """A line as haproxy writes it, with what is told apart."""
-    words: dict[str, object] = {
-        "mark": "served",
-        "at": "1795575116.702",
-        "visitor": "v1",
-        "colour": "green",
-        "server": "green-1",
-        "method": "GET",
-        "status": 200,
-        "retries": 0,
-        "state": "--",
-        "request": "r-0000001",
-        "again": "-",
-        "total": 12,
-        "answer": 10,
-    }
-    return " ".join(str(word) for word in (words | said).values())
-
-
-def test_a_line_is_parsed() -> None:
-    assert parse(line(), 4) == Served(
-        1795575116.702, "v1", "green", "green-1", "GET", 200, 0, "r-0000001", 0.012, failed=False
-    )
-
-
-@pytest.mark.parametrize(
-    ("said", "failed"),
-    [
-        ({"status": 404}, False),
-        ({"status": 500}, True),
-        ({"status": 502, "state": "SH"}, True),
-        ({"status": 504, "state": "sH"}, True),
-        ({"state": "SD"}, True),  # cut in the middle of the body
-        ({"state": "PD"}, True),  # chunks that are none
-        ({"state": "KD"}, True),
-        ({"retries": 1}, True),
-        ({"retries": "+1", "server": "blue-1-once"}, True),
-        ({"server": "blue-1"}, True),  # its own was not even asked
-        ({"again": 1}, True),
-        ({"state": "cD"}, False),  # a visitor who stopped reading
-        ({"state": "CD", "answer": 10}, False),
-        ({"state": "CD", "answer": 4100, "total": 4200}, True),  # waited long, and left in the body
-        ({"status": -1, "state": "CH", "answer": -1, "total": 3900}, False),
-        ({"status": 400, "state": "CH", "answer": -1, "total": 4100}, True),
-        ({"status": 400, "state": "CR", "colour": "-", "server": "<NOSRV>", "answer": -1, "total": 9000}, False),
-        ({"status": 400, "state": "PR", "colour": "-", "method": "<BADREQ>", "server": "<NOSRV>"}, False),
-        ({"status": 503, "state": "LR", "colour": "-", "server": "<NOSRV>"}, True),
-    ],
-)
-def test_what_counts_as_a_failure(said: dict[str, object], failed: bool) -> None:
-    served = parse(line(**said), 4)
-    assert served.failed is failed
-    assert served.status >= 0
-    assert served.colour in {"green", ""}
-
-
-@pytest.mark.parametrize(
-    "wrong", ["", "served", "3 events dropped", line()[:-8], line(status="x"), line(visitor="a b")]
-)
-def test_what_is_no_line_is_refused(wrong: str) -> None:
-    with pytest.raises(ValueError):
-        parse(wrong, 4)
-
-
-class Ring:
-    """Plays haproxy: the reader is at one end of a socket pair."""
-
-    def __init__(self) -> None:
-        self.up = True
-        self.pending = 0
-        self.ends: list[socket.socket] = []
-
-    def connect(self, command: str) -> socket.socket:
-        assert command == "show events requests -w -n"
-        if not self.up:
-            raise ServiceError("down")
-        mine, other = socket.socketpair()
-        self.ends.append(mine)
-        return other
-
-    def dropped(self, _ring: str) -> int:
-        return self.pending
-
-    def say(self, text: str) -> None:
-        self.ends[-1].sendall(text.encode())
-
-
-@pytest.fixture
-def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ring]:
-    monkeypatch.setattr(requestlog, "POLL", 0.05)
-    monkeypatch.setattr(requestlog, "ATTACH", 0)
-    made = Ring()
-    yield made
-    for end in made.ends:
-        end.close()
-
-
-@pytest.fixture
-def opened(ring: Ring) -> Iterator[Callable[[], Reader]]:
-    readers: list[Reader] = []
-
-    def make() -> Reader:
-        readers.append(Reader(cast(Control, ring), 4))
-        return readers[-1]
-
-    yield make
-    for reader in readers:
-        reader.close()
-
-
-def take(reader: Reader, count: int) -> list[Served]:
-    found: list[Served] = []
-
-    def enough() -> bool:
-        found.extend(reader.take())
-        return len(found) >= count
-
-    within(2, enough)
-    return found
-
-
-def test_lines_arrive_once_and_whole(ring: Ring, opened: Callable[[], Reader]) -> None:
-    reader = opened()
-    ring.say(f"{line(visitor='a')}\n{line(visitor='b')}\n{line(visitor='c')[:20]}")
-    assert [served.visitor for served in take(reader, 2)] == ["a", "b"]
-    ring.say(f"{line(visitor='c')[20:]}\n\n")
-    assert [served.visitor for served in take(reader, 1)] == ["c"]
-    assert reader.take() == ()
-    assert reader.missing == 0
-
-
-def test_what_cannot_be_read_and_what_was_dropped_is_missing(ring: Ring, opened: Callable[[], Reader]) -> None:
-    reader = opened()
-    ring.say(f"{line()}\nnonsense \xff\n17 events dropped\n1 event dropped\n{line()}\n")
-    assert len(take(reader, 2)) == 2
-    assert reader.missing == 19
-
-
-def test_drops_that_nobody_could_announce_are_missing(ring: Ring, opened: Callable[[], Reader]) -> None:
-    ring.pending = 100  # from before this reader
-    reader = opened()
-    assert reader.missing == 0
-    ring.pending = 130
-    assert within(2, lambda: reader.missing == 30)
-    ring.pending = 0
-    ring.say(f"130 events dropped\n{line()}\n")
-    take(reader, 1)
-    assert within(2, lambda: reader.missing == 30)
-    ring.pending = 0
-    assert reader.missing == 30
-
-
-def test_it_follows_haproxy_over_a_restart(ring: Ring, opened: Callable[[], Reader]) -> None:
-    reader = opened()
-    ring.say(f"{line(visitor='a')}\n{line(visitor='cut')[:30]}")
-    ring.up = False
-    ring.ends[-1].close()
-    assert within(2, lambda: reader.missing >= 1)
-    ring.up = True
-    assert within(2, lambda: len(ring.ends) == 2)
-    ring.say(f"{line(visitor='b')}\n")
-    assert [served.visitor for served in take(reader, 2)] == ["a", "b"]
-    assert reader.missing == 2  # the restart, and the line that it cut
-
-
-def test_a_caller_that_never_takes_costs_bounded_memory(
-    ring: Ring, opened: Callable[[], Reader], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(requestlog, "UNREAD", 1000)
-    reader = opened()
-    said = 0
-
-    def one_more() -> bool:
-        nonlocal said
-        ring.say(f"{line()}\n" * 10)
-        said += 10
-        return reader.missing >= 100
-
-    assert within(5, one_more)
-    ring.say(f"{line(visitor='last')}\n")
-    assert within(2, lambda: reader.missing > 100)
-    kept = len(take(reader, 1))
-    assert kept < 100
-    assert kept + reader.missing >= said + 1
-    ring.say(f"{line(visitor='after')}\n")
-    assert [served.visitor for served in take(reader, 1)] == ["after"]
-
-
-def test_a_log_of_a_haproxy_that_is_down_is_an_error(ring: Ring, opened: Callable[[], Reader]) -> None:
-    ring.up = False
-    with pytest.raises(ServiceError):
-        opened()
-
-
-def test_closing_does_not_wait(ring: Ring) -> None:
-    reader = Reader(cast(Control, ring), 4)
-    reader.close()
-    assert not reader._thread.is_alive()
-
-
-def test_the_digest_changes_with_the_settings_only() -> None:
-    def digest(**settings: Any) -> str:
-        services: tuple[Service, ...] = balancer(**settings).services()
-        return services[0].digest()
-
-    assert digest() == digest()
-    assert digest() != digest(maxconn=500)
-    assert digest() == digest(hang=9)  # the reader's business, not the process's
