@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from conftest import until
+from driving import until
 
 from adaf_pipeline.process import spawn, start_time
 from adaf_pipeline.stack import Stack
@@ -46,6 +46,11 @@ def lose_supervisor(stack: Stack, identity: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- secrets
+
+
+def secrets(stack: Stack) -> set[bytes]:
+    """Every value there is."""
+    return {stack.secrets.value(name).encode() for name in stack.secrets.names()}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Pipeline, until
+from driving import Pipeline, until
 
 from adaf_pipeline.process import start_time
 

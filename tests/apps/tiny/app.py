@@ -3,6 +3,7 @@
 ``behaviour`` (JSON beside this file, read at start) makes it bad: {"never_ready": true}, {"fail": 0.2} answer 500,
 {"drop": 0.2} close without a byte, {"crash_after": N} die at the request after N, {"slow": 0.5} s, {"hang": true} never
 answer, {"hang": "traffic"} answer the health paths only. Health paths are spared by all but never_ready and hang: true.
+{"tell": "file"} appends the X-Request-Id of each request that it fails or drops.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         if not health and state["traffic"] > bad.get("crash_after", state["traffic"]):
             os._exit(1)
         if not health and random.random() < bad.get("drop", 0):
+            told(headers)
             self.transport.close()
             return
         state["open"] += 1
@@ -66,6 +68,7 @@ class Connection(asyncio.Protocol):
         elif path == "/api/health/live":
             pass
         elif random.random() < bad.get("fail", 0):
+            told(headers)
             status = 500
         elif (method, path) == ("POST", "/api/probe"):
             executed[key] = executed.get(key, 0) + 1
@@ -89,6 +92,11 @@ class Connection(asyncio.Protocol):
             self.data_received(b"")  # the next one came early
 
 
+def told(headers: dict[str, str]) -> None:
+    if "tell" in bad:
+        os.write(tell, f"{headers.get('x-request-id', '')}\n".encode())
+
+
 async def main() -> None:
     loop, term = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, term.set)
@@ -106,4 +114,6 @@ async def main() -> None:
 if __name__ == "__main__":
     if LEDGER:
         ledger = os.open(LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    if "tell" in bad:
+        tell = os.open(bad["tell"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     asyncio.run(main())
