@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
+SCHEMAS: dict[str, Any] = {
+    name: json.loads(body)
+    for name, body in re.findall(
+        r"```json (\w+)\n(.*?)```", (Path(__file__).parents[1] / "docs" / "json.md").read_text(), re.DOTALL
+    )
+}
 TINY = Path(__file__).parent / "apps" / "tiny"
 APPS = """
 apps: {{web: {{use: python, path: app, environment: {{LEDGER: {ledger}}}}}}}
@@ -28,6 +39,7 @@ deploy:
   bake: 1
   passes: 2
   ready_timeout: 4
+  warmup: 0.2
   probe: {rate: 200, post: /api/probe, baseline: 0.5, timeout: 3}
 """
 
@@ -75,6 +87,9 @@ class Pipeline:
             out, err = child.communicate(timeout=60)
             raise AssertionError(f"did not end within {seconds} s:\n{out}\n{err}") from None
         document = json.loads(out) if out.lstrip().startswith("{") else {}
+        if document:
+            kind = "plan" if "facts" in document else document["task"] if document["ok"] else "error"
+            jsonschema.validate(document, SCHEMAS[kind])
         return Outcome(child.returncode, document, out, err)
 
     @staticmethod
@@ -132,6 +147,19 @@ class Pipeline:
         """The stack's directory, as `down --plan` names it."""
         plan = self.run("down", "--plan", "--json").document
         return Path(plan["facts"]["state"])
+
+
+def free_port() -> int:
+    """Below the ephemeral range, so that no client's own port takes it meanwhile."""
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(true: Callable[[], Any], seconds: float = 20, what: str = "it") -> Any:

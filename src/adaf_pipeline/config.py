@@ -48,6 +48,7 @@ class DeploySettings(Settings, frozen=True):
     bake: Seconds = 20  # watched at 100 % before there is no way back
     passes: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3  # consecutive readiness answers
     ready_timeout: Some = 120
+    warmup: Seconds = 3  # requests to the idle colour before its first visitor: cold code is slow; 0 = none
     absolute_limit: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05  # failing visitors
     tolerance: Annotated[float, msgspec.Meta(ge=1, le=100)] = 1.25  # canary's rate over stable's that is still fine
     keep: Annotated[int, msgspec.Meta(ge=2, le=1000)] = 5  # releases

@@ -171,12 +171,13 @@ def test_failures_seen(pipeline: Pipeline, stack: Stack, figures: Figures) -> No
     pipeline.change(fail=0.1, drop=0.1, tell=str(told))
     service = app.service(idle, 1, pipeline.ok("build")["release"])
     load = Load(pipeline.url, mode="mixed", methods=BOTH, seconds=20, visitor="request")
-    stack.runtime.stop([service.id], print)
+    stack.runtime.stop([service.id], lambda _said: None)
     stack.runtime.start((service,), lambda _said: None)
     try:
         with stack.balancer.log() as log:
             stack.balancer.set_share({live: 75, idle: 25})
-            report = load.spawn().wait()
+            with load.spawn() as running:
+                report = running.wait()
             stack.balancer.set_share({live: 100, idle: 0})
             time.sleep(1)
             lines = log.take()

@@ -17,8 +17,8 @@ from adaf_pipeline.testing.load import Load, Report
 
 BY_COMMAND, BY_BALANCER = 20, 200
 REQUESTS = 300_000
-PACE = 0.4  # s between two switches by the balancer
-SLOWEST = 150.0  # s for the requests: a slow machine sends fewer, and says so
+PACE = 0.35  # s between two switches by the balancer
+SLOWEST = 115.0  # s for the requests: a slow machine sends fewer, and says so
 
 
 def test_switches(pipeline: Pipeline, stack: Stack, figures: Figures) -> None:
@@ -94,7 +94,7 @@ def test_throughput(pipeline: Pipeline, stack: Stack, figures: Figures) -> None:
     for _ in range(3):
         for way, (url, processes) in ways.items():
             before = used(processes)
-            reports = twice(Load(url, connections=8, seconds=5))
+            reports = twice(Load(url, connections=8, seconds=4))
             sent = sum(report.sent for report in reports)
             if way == "edge":
                 costs.append((used(processes) - before) / sent * 1e6)

@@ -25,7 +25,7 @@ from adaf_pipeline.workflows.receipt import Result as Probed
 from adaf_pipeline.workflows.releases import Releases
 
 FAST = """
-deploy: {steps: [20, 50], window: 0.1, max_windows: 3, bake: 0.1, passes: 2, ready_timeout: 0.5, probe: {baseline: 0}}
+deploy: {steps: [20, 50], window: 0.1, max_windows: 3, bake: 0.1, passes: 2, ready_timeout: 0.5, warmup: 0, probe: {baseline: 0}}
 """
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import jsonschema
 import pytest
+from driving import SCHEMAS
 
 from adaf_pipeline import errors
 from adaf_pipeline.engine import Engine
@@ -17,10 +17,6 @@ from adaf_pipeline.tasks.console import plan_json
 from adaf_pipeline.testing.stack import fake_stack
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = {
-    name: json.loads(body)
-    for name, body in re.findall(r"```json (\w+)\n(.*?)```", (ROOT / "docs" / "json.md").read_text(), re.DOTALL)
-}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

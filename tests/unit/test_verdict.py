@@ -7,44 +7,15 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from verdict_cases import even, expected, judged, line, tolerated, window
 
 from adaf_pipeline.roles import Served
-from adaf_pipeline.workflows.verdict import PATIENCE, RATIOS, Evidence, Judgement, Limits, upper_bound
-
-Outcome = tuple[str, str, bool]  # visitor, colour, failed
-
-
-def line(visitor: str, colour: str = "green", failed: bool = False, at: float = 0.0) -> Served:
-    return Served(at, visitor, colour, f"app.{colour}.1", "GET", 500 if failed else 200, 0, "r", 0.01, failed)
-
-
-def window(green: tuple[int, int], blue: tuple[int, int] = (0, 0), at: float = 0.0) -> list[Served]:
-    """One second with (failed, visitors) of each colour; every visitor is new."""
-    return [
-        line(f"{colour} {at} {number}", colour, number < failed, at)
-        for colour, (failed, visitors) in (("green", green), ("blue", blue))
-        for number in range(visitors)
-    ]
-
-
-def judged(windows: Iterable[Iterable[Served]], stable: str | None = "blue", limits: Limits | None = None) -> Judgement:
-    evidence = Evidence("green", stable, limits or Limits())
-    for served in windows:
-        evidence.add(served)
-    return evidence.judge()
-
-
-def even(k: float, m: float, n: int, others: int, seconds: int) -> Iterator[list[Served]]:
-    """Windows with k of n green and m of others blue failures on average, spread evenly."""
-    for second in range(seconds):
-        green, blue = (math.floor(x * (second + 1)) - math.floor(x * second) for x in (k, m))
-        yield window((green, n), (blue, others), second)
-
+from adaf_pipeline.workflows.verdict import RATIOS, Evidence, Judgement, Limits, upper_bound
 
 # by hand
 
@@ -56,23 +27,6 @@ def test_one_failure_among_as_many_visitors_of_each() -> None:
     # a stable failure: (1-q')/(1-q) = 1 / (4/9 + 5R/9) = 9 / (4 + 5R)
     mean = sum(9 / (4 + 5 * r) for r in RATIOS) / len(RATIOS)
     assert judged([window((0, 4), (1, 4))]).evidence == pytest.approx(mean)
-
-
-def expected(windows: Iterable[tuple[float, int, int]]) -> float:
-    """The evidence of (null's probability q, heads, tails) window by window, with plain numbers."""
-    parts = [1 / len(RATIOS)] * len(RATIOS)
-    for number, (q, heads, tails) in enumerate(windows, 1):
-        for i, r in enumerate(RATIOS):
-            other = q * r / (q * r + 1 - q)
-            parts[i] *= (other / q) ** heads * ((1 - other) / (1 - q)) ** tails
-        share, total = 1 / (PATIENCE + number), sum(parts)
-        parts = [(1 - share) * part + share * total / len(RATIOS) for part in parts]
-    return sum(parts)
-
-
-def tolerated(n: int, others: int) -> float:
-    w = n / (n + others)
-    return w * 1.25 / (w * 1.25 + 1 - w)
 
 
 def test_several_windows_are_multiplied() -> None:
@@ -291,59 +245,6 @@ def test_missing_lines_do_not_hide_a_failure() -> None:
     evidence.add(window((5, 5), (0, 95)))
     evidence.lost(1)
     assert evidence.judge().outcome == "fail"
-
-
-# the bake
-
-
-def bake(steps: Iterable[list[Served]], *ticks: list[Served]) -> Judgement:
-    evidence = Evidence("green", "blue", Limits())
-    for tick in steps:
-        evidence.add(tick)
-    evidence.step(1000, alone=True)
-    for tick in ticks:
-        evidence.add(tick)
-    return evidence.judge()
-
-
-GOOD = [window((0, 50), (0, 50), at) for at in range(60)]
-
-
-def test_the_bake_is_judged_by_its_own_visitors() -> None:
-    assert bake(GOOD).outcome == "not enough data"
-    assert bake(GOOD, window((0, 58), at=1000)).outcome == "not enough data"
-    assert bake(GOOD, window((0, 59), at=1000)).outcome == "pass"
-    found = bake(GOOD, window((20, 60), at=1001))
-    assert found.outcome == "fail"
-    assert "no worse than 1.25 x blue, and than 5 % in the bake (limit 200 : 1)" in found.reason
-    assert found.reason.startswith("green failed 20 of 60 visitors in the bake (before, 0 of 3,000, blue 0 of 3,000): ")
-
-
-def test_the_bake_goes_on_with_the_evidence_of_the_steps() -> None:
-    found = bake([window((4, 9), (0, 9))], window((2, 5), at=1000))
-    assert found.evidence == pytest.approx(expected([(tolerated(9, 9), 4, 0), (0.05, 2, 3)]))
-
-
-def test_a_burst_just_before_the_bake_does_not_fail_it() -> None:
-    late = window((20, 60), (40, 120), at=999)
-    found = bake(GOOD, late, window((0, 59), at=1000))
-    assert (found.outcome, found.canary.failed, found.canary.visitors) == ("pass", 0, 59)
-
-
-def test_timeouts_of_the_canary_alone_count_in_the_bake() -> None:
-    assert bake(GOOD, [*window((20, 20), (0, 1), at=980), *window((0, 40), at=1000)]).outcome == "fail"
-
-
-def test_without_stable_visitors_by_chance_it_is_not_the_bake() -> None:
-    found = judged([*GOOD, *(window((50, 50), at=at) for at in range(60, 65))])
-    assert (found.outcome, found.evidence) == ("not enough data", 1)
-
-
-def test_the_bake_allows_what_the_steps_allowed() -> None:
-    steps = list(even(5, 5, 50, 50, 60))
-    assert bake(steps, *(window((10, 100), at=1000 + at) for at in range(20))).outcome == "pass"
-    assert bake(steps, *(window((20, 100), at=1000 + at) for at in range(20))).outcome == "fail"
-    assert bake(GOOD, *(window((10, 100), at=1000 + at) for at in range(20))).outcome == "fail"
 
 
 # pass

@@ -68,19 +68,21 @@ def status(_c: Context, stack: str = "", json: bool = False) -> None:
 
 
 @task(service="which one: database.1, web.blue.1, ...", lines="how many lines", follow="go on until Ctrl-C")
-def logs(_c: Context, service: str = "", lines: int = 50, follow: bool = False, stack: str = "") -> None:
+def logs(_c: Context, service: str = "", lines: str = "50", follow: bool = False, stack: str = "") -> None:
     """Print the newest lines of a service's log.
 
     Example: inv logs --service proxy.1 --follow
     """
-    from adaf_pipeline.errors import PreconditionError
+    from adaf_pipeline.errors import ConfigError, PreconditionError
     from adaf_pipeline.tasks.dispatch import the_stack
 
     opened = the_stack(stack)
     if not service:
         known = ", ".join(sorted(opened.runtime.observe())) or "none yet: inv up"
         raise PreconditionError("which service? (--service NAME)", f"there are: {known}")
-    for line in opened.runtime.logs(service, lines, follow=follow):
+    if not lines.isascii() or not lines.isdigit():
+        raise ConfigError(f"--lines={lines}: not a number", "for example --lines=200")
+    for line in opened.runtime.logs(service, int(lines), follow=follow):
         print(line, flush=follow)
 
 

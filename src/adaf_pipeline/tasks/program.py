@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
+from collections.abc import Iterator
 
-from invoke.exceptions import ParseError
+from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from adaf_pipeline.tasks import namespace
 
 
+@contextlib.contextmanager
+def _usage() -> Iterator[None]:
+    try:
+        yield
+    except ParseError as exc:
+        raise Exit(f"error: {exc}\nhint: adaf --list shows the tasks, adaf --help TASK its flags", code=2) from None
+
+
 class AdafProgram(Program):
     """Invoke's Program, but unknown flags and tasks end with 2, as everywhere else in the world."""
 
-    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002  invoke's name
-        try:
-            self.create_config()
-            self.parse_core(argv)
-            self.parse_collection()
-            self.parse_tasks()
-        except ParseError as exc:
-            print(f"error: {exc}", file=sys.stderr)
-            print("hint: adaf --list shows the tasks, adaf --help TASK its flags", file=sys.stderr)
-            sys.exit(2)
-        except Exception:  # noqa: BLE001  help and listings leave by invoke's own exceptions: let it handle them
-            pass
-        super().run(argv, exit)
+    def parse_core(self, argv: list[str] | None) -> None:
+        with _usage():
+            super().parse_core(argv)
+
+    def parse_tasks(self) -> None:
+        with _usage():
+            super().parse_tasks()
 
 
 def main() -> None:

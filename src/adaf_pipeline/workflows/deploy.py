@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from adaf_pipeline.errors import PreconditionError
@@ -32,7 +29,7 @@ def gather(stack: StackView, request: DeployRequest) -> Facts:
         "share": dict(stack.balancer.share()),
         "disk_mb": shutil.disk_usage(stack.state).free // 2**20,
         "memory_mb": _free_memory(),
-        "config": config_digest(stack),
+        "config": up.config_digest(stack),
     }
     if request.release:
         facts["release"] = releases.find(request.release)
@@ -67,12 +64,6 @@ def plan(stack: StackView, request: DeployRequest, facts: Facts) -> Plan:
         *making.steps(),
     )
     return Plan(request, facts, steps, summary=making.summary, result=result, report=report)
-
-
-def config_digest(stack: StackView) -> str:
-    """What the application is run with, whichever release and colour: sha256 (hex, 16 digits)."""
-    services = [asdict(app.service("blue", 1, "")) for app in stack.apps.values()]
-    return hashlib.sha256(json.dumps(services, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _room(stack: StackView, facts: Facts) -> None:

@@ -10,11 +10,14 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Proof, Run, Step
 from adaf_pipeline.requests import DeployRequest
 from adaf_pipeline.roles import Observed, StackView
-from adaf_pipeline.service import Service
+from adaf_pipeline.service import Ref, Service
+from adaf_pipeline.workflows import probe
 from adaf_pipeline.workflows.deploy_report import verdicts
 from adaf_pipeline.workflows.releases import Releases
 from adaf_pipeline.workflows.up import describe_share
 from adaf_pipeline.workflows.watch import Watch
+
+WARM_RATE = 20.0  # requests/s: below what any application serves while it is cold
 
 
 class DeploySteps:
@@ -61,6 +64,9 @@ class DeploySteps:
             ),
             Step("ready", f"{self.settings.passes} readiness answers in a row", self.ready, say=lambda o: o["said"]),
         ]
+        if self.settings.warmup:
+            why = f"{self.settings.warmup:g} s of requests before its first visitor: cold code is slow"
+            found.append(Step("warm", why, self.warm, say=lambda o: o["said"]))
         if self.live:
             seconds = self.settings.probe.baseline
             found.append(Step("baseline", f"{seconds:g} s of probes before anything changes", self.baseline))
@@ -196,6 +202,20 @@ class DeploySteps:
                     reason = "it was restarted meanwhile"
             run.wait(0.2 if passes < self.settings.passes else 0)
         return {"said": f"{passes} of {passes} in {time.monotonic() - began:.1f} s"}
+
+    def warm(self, run: Run) -> Json:
+        """Straight to the idle colour, past the balancer. What it answers is the canary's business, not this step's."""
+        address = self.stack.runtime.resolve(Ref("instance", f"{self.app.name}.{self.idle}.1", "http"))
+        wanted = self.settings.probe
+        settings = probe.ProbeSettings(rate=WARM_RATE, get=wanted.get, post=wanted.post, timeout=wanted.timeout)
+        stream = run.resource("warm", lambda: probe.ProbeStream(f"http://{address}", settings))
+        stream.start()
+        run.wait(self.settings.warmup)
+        times = [result.seconds * 1000 for result in stream.stop()] or [0.0]
+        return {
+            "requests": len(times),
+            "said": f"{len(times)} requests, first {times[0]:.0f} ms, last {times[-1]:.0f} ms",
+        }
 
     def baseline(self, run: Run) -> Json:
         watch = self.watch(run)

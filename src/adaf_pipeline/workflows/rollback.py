@@ -10,9 +10,8 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import RollbackRequest
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.workflows.deploy import config_digest
 from adaf_pipeline.workflows.releases import Releases, live_colour, other
-from adaf_pipeline.workflows.up import describe_share
+from adaf_pipeline.workflows.up import config_digest, describe_share
 from adaf_pipeline.workflows.watch import Watch
 
 AFTER = 2.0  # seconds of probes after the flip, for the receipt

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from adaf_pipeline.errors import ServiceError
 from adaf_pipeline.event import Json
@@ -21,11 +24,13 @@ def gather(stack: StackView, request: Request) -> Facts:
     apps = {service.id for service in _held(stack, colours)}
     changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps]
     observed = stack.runtime.observe()
+    live = live_colour(stack)
     return {
         "changes": [[c.id, c.kind, c.why] for c in changes],
         "colours": colours,
         "apps_down": sorted(i for i in apps if i not in observed or observed[i].state != "up"),
-        "live": live_colour(stack),
+        "live": live,
+        "outdated": bool(live) and colours.get(live, {}).get("config") != config_digest(stack),
     }
 
 
@@ -92,6 +97,12 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
     return tuple(found)
 
 
+def config_digest(stack: StackView) -> str:
+    """What the application is run with, whichever release and colour: sha256 (hex, 16 digits)."""
+    services = [asdict(app.service("blue", 1, "")) for app in stack.apps.values()]
+    return hashlib.sha256(json.dumps(services, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def describe_share(share: Mapping[str, float]) -> str:
     """``blue 95 %, green 5 %``."""
     return (
@@ -124,9 +135,15 @@ def _result(run: Run) -> Mapping[str, Json]:
     stack = run.stack
     live = str(run.facts["live"])
     release = run.facts["colours"].get(live, {}).get("release", "")
-    return {"url": stack.proxy.url(), "release": release, "weights": run.outputs["share"]}
+    outdated = bool(run.facts["outdated"])
+    return {"url": stack.proxy.url(), "release": release, "weights": run.outputs["share"], "outdated": outdated}
 
 
 def _report(document: Mapping[str, Json]) -> Iterable[str]:
     what = f"release {document['release']} is live" if document["release"] else "nothing is live yet"
-    return [f"{document['url']}   {what}", "next: inv status | inv deploy --canary | inv logs --service proxy.1"]
+    lines = [f"{document['url']}   {what}"]
+    if document["outdated"]:
+        lines.append(
+            "the application's settings in adaf.yaml changed: `inv deploy` brings them live, without an interruption"
+        )
+    return [*lines, "next: inv status | inv deploy --canary | inv logs --service proxy.1"]
