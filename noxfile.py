@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,8 +16,17 @@ nox.options.error_on_external_run = False
 
 HERE = Path(__file__).parent
 LOCK = "ci/requirements.txt"
-PYTHONS = [version for version in ("3.11", "3.12", "3.13") if shutil.which(f"python{version}")] or ["3.11"]
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 CODE = ("src", "plugins", "tests", "noxfile.py", "tasks.py")
+
+
+def works(version: str) -> bool:
+    """Whether that Python is really there: a version manager's stand-in only says that it is not."""
+    program = shutil.which(f"python{version}")
+    return program is not None and subprocess.run([program, "-c", ""], capture_output=True).returncode == 0
+
+
+PYTHONS = [version for version in ("3.11", "3.12", "3.13") if version == RUNNING or works(version)]
 
 
 def here(session: nox.Session, *argv: str) -> None:
@@ -26,7 +36,7 @@ def here(session: nox.Session, *argv: str) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Style, the import contract, shell scripts."""
+    """Style and the import contract."""
     here(session, "ruff", "check", *CODE)
     here(session, "ruff", "format", "--check", *CODE)
     session.run("lint-imports", external=True)
@@ -41,8 +51,7 @@ def typecheck(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, venv_backend="venv", reuse_venv=True)
 def unit(session: nox.Session) -> None:
     """Fast tests with fakes; sockets and subprocesses are blocked. On every Python that is installed."""
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if session.python == running:
+    if session.python == RUNNING:
         here(session, "pytest", "tests/unit", *session.posargs)
         return
     session.install("--require-hashes", "--no-deps", "-r", LOCK)

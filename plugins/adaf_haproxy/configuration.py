@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
 from adaf_haproxy.settings import Settings
 from adaf_haproxy.share import COLOURS, FILE, NOTHING_LIVE, statement
-from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv, text
+from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv, template, text
 
 ID = "balancer.1"
 BINARY = Binary("haproxy", package="haproxy", supported=("2.6", "3.3"), version="-v")
@@ -18,15 +16,6 @@ EDGE = "edge"  # volume: the socket that the proxy sends visitors to
 READY = "/_adaf/balancer"
 REPLICAS = 1  # processes per colour
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-def fill(template: str, values: Mapping[str, str | Ref | Text]) -> Text:
-    """A template with ``{{name}}`` replaced by strings, Refs or Texts."""
-    parts: list[str | Ref] = []
-    for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
-        value = values[piece] if number % 2 else piece
-        parts += value if isinstance(value, tuple) else (value,)
-    return tuple(part for part in parts if part != "")
 
 
 def servers(app: str, replicas: int = REPLICAS) -> Text:
@@ -70,7 +59,7 @@ def configuration(settings: Settings, app: str) -> Text:
     }
     for name in ("connect", "client", "server", "tunnel"):
         values[name] = f"{getattr(settings, name) * 1000:.0f}ms"
-    return fill((TEMPLATES / "haproxy.cfg").read_text(), values)
+    return template((TEMPLATES / "haproxy.cfg").read_text(), values)
 
 
 def service(settings: Settings, app: str) -> Service:

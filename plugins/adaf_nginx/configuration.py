@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from adaf_nginx.settings import Settings
-from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv
+from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv, template
 
 ID = "proxy.1"
 BINARY = Binary("nginx", package="nginx", supported=("1.22", "1.30"), version="-v")
@@ -16,18 +14,9 @@ SCRATCH = "scratch"  # volume: bodies on their way, and the pid
 TEMPLATE = Path(__file__).parent / "templates" / "nginx.conf"
 
 
-def fill(template: str, values: Mapping[str, str | Ref | Text]) -> Text:
-    """A template with ``{{name}}`` replaced by strings, Refs or Texts."""
-    parts: list[str | Ref] = []
-    for number, piece in enumerate(re.split(r"\{\{(\w+)\}\}", template)):
-        value = values[piece] if number % 2 else piece
-        parts += value if isinstance(value, tuple) else (value,)
-    return tuple(part for part in parts if part != "")
-
-
 def configuration(settings: Settings, balancer: Ref, again: Ref | None = None) -> Text:
     """nginx.conf; ``balancer`` is where visitors are sent, ``again`` where what got no answer is repeated."""
-    return fill(
+    return template(
         TEMPLATE.read_text(),
         {
             "workers": str(settings.workers),
