@@ -21,6 +21,7 @@ S = TypeVar("S")
 
 Percent = Annotated[float, msgspec.Meta(gt=0, lt=100, description="per cent of the visitors")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+UrlPath = Annotated[str, msgspec.Meta(pattern="^/")]
 Some = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 
 
@@ -32,10 +33,14 @@ class ProbeSettings(Settings, frozen=True):
     """The synthetic visitors that measure every deploy through the public port."""
 
     rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 50  # requests a second
-    get: Annotated[str, msgspec.Meta(pattern="^/")] = "/"
+    get: UrlPath | Annotated[tuple[UrlPath, ...], msgspec.Meta(min_length=1)] = "/"  # one, or several asked in turn
     post: Annotated[str, msgspec.Meta(pattern="^(/|$)")] = ""  # "" = only GET
     timeout: Some = 5
     baseline: Seconds = 3  # how long before the first change is measured
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.get,) if isinstance(self.get, str) else self.get
 
 
 class DeploySettings(Settings, frozen=True):

@@ -115,7 +115,7 @@ def test_a_good_server_loses_nothing() -> None:
 
 def test_no_post_when_there_is_no_path_for_it() -> None:
     with Server(says(OK)) as server:
-        results = probe(server, 0.5, post="", get="/x")
+        results = probe(server, 0.5, post="", get=("/x",))
     assert {r.method for r in results} == {"GET"} and {r.connection for r in results} == {"fresh", "reused"}
     assert all(head.startswith("GET /x ") for head in server.heads)
 

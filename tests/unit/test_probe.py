@@ -15,7 +15,8 @@ from adaf_pipeline.workflows.probe import ProbeSettings, ProbeStream
 
 def wire(method: str, keep: bool, settings: ProbeSettings | None = None) -> bytes:
     stream = ProbeStream("http://127.0.0.1:8080", settings)
-    return h11.Connection(h11.CLIENT).send(stream._messages[method, keep]) or b""
+    path = stream.settings.post if method == "POST" else stream.settings.get[0]
+    return h11.Connection(h11.CLIENT).send(stream._messages[method, path, keep]) or b""
 
 
 def test_a_post_has_an_idempotency_key_and_a_get_has_none() -> None:
@@ -34,7 +35,7 @@ def test_a_connection_of_its_own_says_so() -> None:
 
 
 def test_paths_and_cookie_are_settings() -> None:
-    settings = ProbeSettings(get="/shop?x=1", post="/ping", cookie="v")
+    settings = ProbeSettings(get=("/shop?x=1",), post="/ping", cookie="v")
     assert wire("GET", True, settings).startswith(b"GET /shop?x=1 HTTP/1.1")
     assert wire("POST", True, settings).startswith(b"POST /ping HTTP/1.1")
     assert b"Cookie: v=" in wire("GET", True, settings)
@@ -45,7 +46,7 @@ def test_paths_and_cookie_are_settings() -> None:
     [
         ("https://example.org", ProbeSettings()),
         ("127.0.0.1:80", ProbeSettings()),
-        ("http://127.0.0.1", ProbeSettings(get="/a b")),
+        ("http://127.0.0.1", ProbeSettings(get=("/a b",))),
         ("http://127.0.0.1", ProbeSettings(cookie="a\r\nb")),
     ],
 )

@@ -207,7 +207,7 @@ class DeploySteps:
         """Straight to the idle colour, past the balancer. What it answers is the canary's business, not this step's."""
         address = self.stack.runtime.resolve(Ref("instance", f"{self.app.name}.{self.idle}.1", "http"))
         wanted = self.settings.probe
-        settings = probe.ProbeSettings(rate=WARM_RATE, get=wanted.get, post=wanted.post, timeout=wanted.timeout)
+        settings = probe.ProbeSettings(rate=WARM_RATE, get=wanted.paths, post=wanted.post, timeout=wanted.timeout)
         stream = run.resource("warm", lambda: probe.ProbeStream(f"http://{address}", settings))
         stream.start()
         run.wait(self.settings.warmup)

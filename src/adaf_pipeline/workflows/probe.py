@@ -40,7 +40,7 @@ class ProbeSettings:
     """
 
     rate: float = 50.0  # requests/s
-    get: str = "/"
+    get: tuple[str, ...] = ("/",)  # asked in turn
     post: str = "/api/probe"  # "" = no POST
     cookie: str = "adaf_visitor"
     timeout: float = 5.0  # s, one request from connect to its last byte
@@ -67,7 +67,8 @@ class ProbeStream:
         self.missed = 0  # slots of the schedule in which our own process was stalled: evidence that is missing
         self._host, self._port = parts.hostname, parts.port or 80
         try:
-            self._messages = {(m, k): self._message(m, k, parts.netloc) for m in ("GET", "POST") for k in (True, False)}
+            asked = [("GET", path) for path in self.settings.get] + [("POST", self.settings.post or "/")]
+            self._messages = {(m, p, k): self._message(m, p, k, parts.netloc) for m, p in asked for k in (True, False)}
         except h11.LocalProtocolError as exc:
             raise ConfigError(f"probe stream: path or cookie name: {exc}", "write paths quoted, as in a URL") from exc
         self._results: list[Result] = []
@@ -138,6 +139,7 @@ class ProbeStream:
     async def _request(self, number: int) -> None:
         """One visitor. Everything that can happen to a request becomes a Result; anything else is a bug."""
         method = "POST" if self.settings.post and number % 2 else "GET"
+        path = self.settings.post if method == "POST" else self.settings.get[number // 4 % len(self.settings.get)]
         keep = number // 2 % 2 == 1
         turn = (number // 4 * 2 + number % 2) % self.settings.connections if keep else -1
         request, at, begin = uuid.uuid4().hex, time.time(), time.perf_counter()
@@ -159,7 +161,7 @@ class ProbeStream:
                         begun = sock.connect_ex(self._address)  # sock_sendall waits until it is established, if need be
                         if begun not in (0, errno.EINPROGRESS):
                             raise OSError(begun, os.strerror(begun))
-                    answer, again = await exchange(sock, self._messages[method, keep], request)
+                    answer, again = await exchange(sock, self._messages[method, path, keep], request)
                 headers = dict(answer.headers)
                 status, error, release = answer.status_code, "", headers.get(b"x-release-id", b"").decode("latin-1")
                 count = headers.get(b"idempotency-seen", b"")
@@ -175,7 +177,7 @@ class ProbeStream:
         seconds = time.perf_counter() - begin
         self._results.append(Result(at, method, kind, status, error, seconds, release, seen, request))
 
-    def _message(self, method: str, keep: bool, netloc: str) -> h11.Request:
+    def _message(self, method: str, path: str, keep: bool, netloc: str) -> h11.Request:
         """Built and validated once, with ID in every place of the request id.
 
         Only a POST has an Idempotency-Key: whether a GET ran twice is nobody's business.
@@ -186,8 +188,7 @@ class ProbeStream:
             headers |= {"Idempotency-Key": ID, "Content-Type": "application/json", "Content-Length": str(len(BODY))}
         if not keep:
             headers["Connection"] = "close"
-        target = self.settings.get if method == "GET" else self.settings.post or "/"
-        return h11.Request(method=method, target=target, headers=list(headers.items()))
+        return h11.Request(method=method, target=path, headers=list(headers.items()))
 
 
 def still_open(sock: socket.socket) -> bool:

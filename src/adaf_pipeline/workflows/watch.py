@@ -32,7 +32,7 @@ class Watch:
         wanted = settings.probe
         self.stream = probe.ProbeStream(
             run.stack.proxy.url(),
-            probe.ProbeSettings(rate=wanted.rate, get=wanted.get, post=wanted.post, timeout=wanted.timeout),
+            probe.ProbeSettings(rate=wanted.rate, get=wanted.paths, post=wanted.post, timeout=wanted.timeout),
         )
         self.stream.start()
 
