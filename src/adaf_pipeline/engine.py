@@ -166,35 +166,36 @@ class Engine:
 
     def _steps(self, plan: Plan, run: EngineRun, emit: Callable[..., None], interrupts: Interrupts) -> None:
         begun: list[Step] = []
-        passed = ""
-        for number, step in enumerate(plan.steps, 1):
-            run.step = step.id
-            with interrupts.shielded():
-                emit("begin", step.id, step.why, {"number": number, "of": len(plan.steps)})
-                begun.append(step)
-            started = time.monotonic()
-            try:
+        passed, started = "", time.monotonic()
+        try:
+            for number, step in enumerate(plan.steps, 1):
                 run.check()
-                output = step.do(run)
-                run.check()
-            except BaseException as exc:
-                interrupts.undoing()
-                run.undoing = True
-                seconds = round(time.monotonic() - started, 2)
-                hint = exc.hint if isinstance(exc, AdafError) else ""
-                emit("failed", step.id, str(exc) or type(exc).__name__, {"hint": hint, "seconds": seconds})
-                if passed:
-                    emit("progress", step.id, f"step {passed} was the point of no return: nothing is undone")
-                else:
-                    self._undo(begun, run, emit, exc)
-                raise
-            with interrupts.shielded():
-                json.dumps(output)  # a step whose output cannot be journaled is a bug: say so here
-                run.outputs[step.id] = output
-                said = step.say(output) if step.say else ""
-                emit("done", step.id, said, {"output": output, "seconds": round(time.monotonic() - started, 2)})
-                if step.pivot:
-                    passed = step.id
+                run.step, started = step.id, time.monotonic()
+                with interrupts.shielded():
+                    emit("begin", step.id, step.why, {"number": number, "of": len(plan.steps)})
+                    begun.append(step)
+                # a signal waits until a pivot is through: there is no half of it
+                with interrupts.shielded() if step.pivot else contextlib.nullcontext():
+                    output = step.do(run)
+                with interrupts.shielded():
+                    json.dumps(output)  # a step whose output cannot be journaled is a bug: say so here
+                    run.outputs[step.id] = output
+                    said = step.say(output) if step.say else ""
+                    emit("done", step.id, said, {"output": output, "seconds": round(time.monotonic() - started, 2)})
+                    passed = step.id if step.pivot else passed
+            run.check()
+            interrupts.undoing()  # everything is done: a signal that comes now has nothing left to undo
+        except BaseException as exc:
+            interrupts.undoing()
+            run.undoing = True
+            hint = exc.hint if isinstance(exc, AdafError) else ""
+            seconds = round(time.monotonic() - started, 2)
+            emit("failed", run.step, str(exc) or type(exc).__name__, {"hint": hint, "seconds": seconds})
+            if passed:
+                emit("progress", run.step, f"step {passed} was the point of no return: nothing is undone")
+            else:
+                self._undo(begun, run, emit, exc)
+            raise
         run.step = ""
 
     def _undo(self, begun: list[Step], run: EngineRun, emit: Callable[..., None], cause: BaseException) -> None:

@@ -50,8 +50,9 @@ class Interrupts:
         self._undoing = True
 
     def check(self) -> None:
-        """Raise what came while shielded."""
+        """Raise what came while shielded. Raised once: what follows is the undo."""
         if self.pending and not self._undoing:
+            self._undoing = True
             name, self.pending = self.pending, ""
             raise InterruptedRunError(f"interrupted by {name}", "run the task again when you are ready")
 

@@ -148,7 +148,7 @@ def discover(checkout: Path | None = None) -> Registry:
         name = f"file:{path.stem}"
         try:
             registry.add(name, _import_file(path))
-        except Exception as exc:  # noqa: BLE001
+        except (Exception, SystemExit) as exc:  # noqa: BLE001  a script without a __main__ guard may call sys.exit()
             registry.broken[name] = f"{type(exc).__name__}: {exc}"
     return registry
 

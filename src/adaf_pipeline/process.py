@@ -91,6 +91,8 @@ def spawn(
         raise PreconditionError(
             f"{argv[0]}: {who} may not run it ({exc.strerror})", "keep programs outside private home directories"
         ) from exc
+    except OSError as exc:  # not a program, or not one of this machine
+        raise PreconditionError(f"{argv[0]}: cannot be started: {exc.strerror}", f"file {argv[0]}") from exc
 
 
 def run(

@@ -275,6 +275,35 @@ def test_a_share_left_by_a_run_that_died_is_settled_first(stack: Stack) -> None:
     assert shares == [0.0, 20.0, 0.0, 20.0, 50.0, 100.0]
 
 
+def test_rollback_of_a_canary_whose_run_died_goes_back_to_what_is_live(stack: Stack) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    second = deploy(stack).document["release"]
+    stack.balancer.set_share({"blue": 20.0, "green": 80.0})
+    result = Engine(stack).run(RollbackRequest())
+    assert (result.document["release"], result.document["replaced"]) == (second, first)
+    assert weights(result) == {"green": 100.0}
+
+
+def test_a_fix_is_shipped_past_a_live_release_that_does_not_answer(stack: Stack, world: World) -> None:
+    deploy(stack)
+    change(stack, "fix\n")
+    cast(FakeRuntime, stack.runtime).sick["web.blue.1"] = "connection refused"
+    world.fails = lambda colour, _number: colour == "blue"
+    result = deploy(stack)
+    assert result.document["ok"], result.document
+    assert weights(result) == {"green": 100.0}
+    assert [v["step"] for v in result.document["verdict"]] == ["bake"]
+
+
+def test_damaged_records_are_named(stack: Stack) -> None:
+    deploy(stack)
+    path = stack.state / "colours.json"
+    path.write_text("{")
+    with pytest.raises(PreconditionError, match=r"colours\.json: damaged"):
+        Engine(stack).plan(DeployRequest())
+
+
 def test_rollback_flips_to_the_warm_release_and_back_is_refused_without_a_good_one(stack: Stack) -> None:
     first = deploy(stack).document["release"]
     change(stack, "two\n")

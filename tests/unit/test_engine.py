@@ -121,6 +121,20 @@ def test_a_failing_pivot_is_still_undone(tmp_path: Path, script: Script) -> None
     assert script.did == ["one", "undo one"]
 
 
+def test_a_signal_in_a_pivot_waits_for_its_end(tmp_path: Path, script: Script) -> None:
+    def interrupted(_run: Run) -> Json:
+        os.kill(os.getpid(), signal.SIGTERM)
+        script.did.append("through")
+        return None
+
+    script.step("one")
+    script.step("pivot", interrupted, pivot=True)
+    script.step("three")
+    result, _seen = run(tmp_path, script)
+    assert script.did == ["one", "pivot", "through"]
+    assert result.document["exit"] == 130
+
+
 def test_an_undo_that_fails_does_not_stop_the_others_and_the_cause_stays(tmp_path: Path, script: Script) -> None:
     script.step("one")
     script.steps.append(Step("two", "x", lambda _run: 2, undo=fail("undo is broken")))

@@ -18,6 +18,8 @@ from adaf_pipeline.tasks.task import error_json, print_error
 
 def the_stack(name: str) -> Stack:
     """The stack of ``--stack``, ``ADAF_STACK``, or the nearest adaf.yaml."""
+    if os.geteuid() == 0:
+        os.umask(0o022)  # services run as another account, and have to get into what root makes; secrets have own modes
     return open_stack(name or os.environ.get("ADAF_STACK", ""))
 
 

@@ -37,6 +37,8 @@ def gather(stack: StackView, request: DeployRequest) -> Facts:
     else:
         facts["build"] = dict(build.gather(stack, BuildRequest()))
         facts["release"] = facts["build"]["built"]
+    seen = stack.runtime.observe().get(f"{build.the_app(stack).name}.{live}.1")
+    facts["answers"] = bool(seen and seen.ready)
     held = facts["colours"].get(live, {})
     whole = facts["share"].get(live, 0) >= 100
     serving = f"{build.the_app(stack).name}.{live}.1" not in facts["apps_down"]

@@ -29,9 +29,14 @@ class DeploySteps:
         self.releases = Releases(stack.state)
         self.settings = stack.config.deploy
         self.live, self.idle = str(facts["live"]), str(facts["idle"])
-        self.canary = request.canary if self.live else ()
+        # what does not answer is no measure for a canary, and shipping the fix has to be possible
+        self.canary = request.canary if self.live and facts["answers"] else ()
         ways = [*(f"{percent:g}" for percent in self.canary), "100 %"]
-        first = "" if self.live else ", the first release: judged by the absolute limit alone"
+        first = ""
+        if not self.live:
+            first = ", the first release: judged by the absolute limit alone"
+        elif not facts["answers"]:
+            first = f", as {self.live} does not answer: judged by the absolute limit alone"
         self.summary = f"to {self.idle}: {' -> '.join(ways)}{first}"
 
     def release(self, run: Run) -> str:

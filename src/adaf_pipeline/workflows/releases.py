@@ -9,6 +9,7 @@ history.jsonl           one line a deploy or rollback, oldest first
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -102,7 +103,11 @@ class Releases:
             lines = (self.state / "history.jsonl").read_text().splitlines()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):  # torn by a power cut
+                found.append(dict(json.loads(line)))
+        return found
 
     def note(self, entry: Mapping[str, Json]) -> None:
         """Append to the history, on the disk before this returns."""
@@ -136,6 +141,8 @@ class Releases:
             return json.loads(path.read_text())
         except FileNotFoundError:
             return default
+        except ValueError as exc:
+            raise PreconditionError(f"{path}: damaged: {exc}", "restore it, or move it aside and deploy again") from exc
 
 
 def live_colour(stack: StackView) -> str:

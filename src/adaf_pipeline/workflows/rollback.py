@@ -24,25 +24,32 @@ def gather(stack: StackView, request: RollbackRequest) -> Facts:
     if not live:
         raise PreconditionError("nothing is live, so there is nothing to roll back", "inv deploy --canary")
     colours = releases.colours()
-    current = str(colours.get(live, {}).get("release", ""))
-    target = releases.find(request.to) if request.to else releases.previous_good(current)
+
+    def held(colour: str) -> str:
+        return str(colours.get(colour, {}).get("release", ""))
+
+    if stack.balancer.share().get(live, 0) < 100 and not request.to:
+        back, target, current = live, held(live), held(other(live))  # a canary whose run died: off with it
+    else:
+        current = held(live)
+        target = releases.find(request.to) if request.to else releases.previous_good(current)
+        back = other(live) if target != current else live
+        if target == current and stack.balancer.share().get(live, 0) >= 100:
+            raise PreconditionError(f"release {target} is live already", "inv releases lists the others")
     if not target:
         raise PreconditionError(
             f"no good release before {current}", "inv releases lists all; inv rollback --to ID takes one"
         )
-    if target == current and stack.balancer.share().get(live, 0) >= 100:
-        raise PreconditionError(f"release {target} is live already", "inv releases lists the others")
     app = next(iter(stack.apps))
-    back = other(live) if target != current else live
     seen = stack.runtime.observe().get(f"{app}.{back}.1")
-    warm = colours.get(back, {}).get("release") == target and seen is not None and seen.state == "up"
-    return {"live": live, "current": current, "target": target, "back": back, "warm": warm, "app": app}
+    warm = held(back) == target and seen is not None and seen.state == "up"
+    return {"current": current, "target": target, "back": back, "warm": warm, "app": app}
 
 
 def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
     """Start it if need be, see that it answers, flip."""
     releases = Releases(stack.state)
-    live, back, target = str(facts["live"]), str(facts["back"]), str(facts["target"])
+    back, target = str(facts["back"]), str(facts["target"])
     app = stack.apps[str(facts["app"])]
     name = f"{app.name}.{back}.1"
 
@@ -63,9 +70,9 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         return {"pid": seen.pid}
 
     def flip(run: Run) -> Json:
-        watch = run.resource("watch", lambda: Watch(run, back, live, target))
+        watch = run.resource("watch", lambda: Watch(run, back, other(back), target))
         began = time.monotonic()
-        stack.balancer.set_share({back: 100.0, **({live: 0.0} if live != back else {})})
+        stack.balancer.set_share({back: 100.0, other(back): 0.0})
         seconds = time.monotonic() - began
         watch.share_changed(alone=True)
         releases.confirm(back)
