@@ -44,6 +44,7 @@ class EngineRun:
     _control: Path
     outputs: dict[str, Json] = field(default_factory=dict)
     step: str = ""
+    story: list[dict[str, Json]] = field(default_factory=list)  # what --json says of the steps
     undoing: bool = False
     _resources: dict[str, Any] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ class Engine:
                 run = EngineRun(run_id, self.stack, facts, emit, interrupts, path)
                 self._steps(plan, run, emit, interrupts)
                 run.undoing = True  # nothing may interrupt the report of what is done
+                document["steps"] = run.story
                 if plan.result:
                     document |= plan.result(run)
                 if plan.nothing:
@@ -153,7 +155,7 @@ class Engine:
                 return tuple(plan.report(document)) if plan.report else ()
         except BaseException as exc:
             if run is not None and isinstance(exc, AdafError):
-                document |= {"steps": self._story(run), **_partial(plan, run)}
+                document |= {"steps": run.story, **_partial(plan, run)}
             code = exc.exit_code if isinstance(exc, AdafError) else 1
             emit("end", data={"ok": False, "exit": code, "error": str(exc)})
             raise
@@ -181,7 +183,9 @@ class Engine:
                     json.dumps(output)  # a step whose output cannot be journaled is a bug: say so here
                     run.outputs[step.id] = output
                     said = step.say(output) if step.say else ""
-                    emit("done", step.id, said, {"output": output, "seconds": round(time.monotonic() - started, 2)})
+                    seconds = round(time.monotonic() - started, 2)
+                    run.story.append({"id": step.id, "ok": True, "seconds": seconds})
+                    emit("done", step.id, said, {"output": output, "seconds": seconds})
                     passed = step.id if step.pivot else passed
             run.check()
             interrupts.undoing()  # everything is done: a signal that comes now has nothing left to undo
@@ -190,6 +194,7 @@ class Engine:
             run.undoing = True
             hint = exc.hint if isinstance(exc, AdafError) else ""
             seconds = round(time.monotonic() - started, 2)
+            run.story.append({"id": run.step, "ok": False, "seconds": seconds})
             emit("failed", run.step, str(exc) or type(exc).__name__, {"hint": hint, "seconds": seconds})
             if passed:
                 emit("progress", run.step, f"step {passed} was the point of no return: nothing is undone")
@@ -210,9 +215,6 @@ class Engine:
                 emit("undone", step.id, "", {"output": output})
             except Exception as exc:  # noqa: BLE001  the remaining undos matter more; the cause stays the error
                 emit("undo-failed", step.id, f"{type(exc).__name__}: {exc}", {"cause": str(cause)})
-
-    def _story(self, run: EngineRun) -> list[dict[str, Json]]:
-        return [{"id": step, "ok": True} for step in run.outputs] + [{"id": run.step, "ok": False}]
 
     def _notify(self, event: Event) -> None:
         for observer in self.observers:
