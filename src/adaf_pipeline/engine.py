@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adaf_pipeline import control, journal, lock
-from adaf_pipeline.errors import AdafError
+from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.event import Event, EventKind, Json
 from adaf_pipeline.interrupts import Interrupts
 from adaf_pipeline.plan import Facts, Plan, Step
@@ -46,6 +46,7 @@ class EngineRun:
     step: str = ""
     story: list[dict[str, Json]] = field(default_factory=list)  # what --json says of the steps
     undoing: bool = False
+    undo_failed: list[dict[str, Json]] = field(default_factory=list)
     _resources: dict[str, Any] = field(default_factory=dict)
 
     def progress(self, message: str, **data: Json) -> None:
@@ -125,10 +126,21 @@ class Engine:
             yield
 
     def _run(self, request: Request, run_id: str, document: dict[str, Json]) -> tuple[str, ...]:
-        record = journal.Journal(self.stack.state if request.changes else None, run_id)
+        try:
+            record = journal.Journal(self.stack.state if request.changes else None, run_id)
+        except OSError as exc:
+            raise PreconditionError(f"the journal cannot be written: {exc}", f"look at {self.stack.state}") from exc
 
         def emit(kind: EventKind, step: str = "", message: str = "", data: Mapping[str, Json] | None = None) -> None:
-            self._notify(record.append(kind, step, message, data))
+            try:
+                event = record.append(kind, step, message, data)
+            except OSError as exc:  # a full disk: nothing new is begun without a record, but an undo goes on
+                if not interrupts.is_undoing:
+                    raise PreconditionError(
+                        f"the journal cannot be written: {exc}", f"free some disk in {record.path}"
+                    ) from exc
+                event = Event(run_id, 0, time.time(), kind, step, message, dict(data or {}))
+            self._notify(event)
 
         def ignored(name: str) -> None:
             emit("progress", "", f"{name} noted: undoing, this ends by itself")
@@ -156,6 +168,11 @@ class Engine:
         except BaseException as exc:
             if run is not None and isinstance(exc, AdafError):
                 document |= {"steps": run.story, **_partial(plan, run)}
+                if run.undo_failed:  # the hint of the cause may promise what the undo did not keep
+                    document["undo_failed"] = run.undo_failed
+                    exc.hint = (
+                        f"the undo of {run.undo_failed[0]['id']} failed ({run.undo_failed[0]['error']}): inv status"
+                    )
             code = exc.exit_code if isinstance(exc, AdafError) else 1
             emit("end", data={"ok": False, "exit": code, "error": str(exc)})
             raise
@@ -171,7 +188,8 @@ class Engine:
         passed, started = "", time.monotonic()
         try:
             for number, step in enumerate(plan.steps, 1):
-                run.check()
+                if not passed:
+                    run.check()
                 run.step, started = step.id, time.monotonic()
                 with interrupts.shielded():
                     emit("begin", step.id, step.why, {"number": number, "of": len(plan.steps)})
@@ -187,7 +205,8 @@ class Engine:
                     run.story.append({"id": step.id, "ok": True, "seconds": seconds})
                     emit("done", step.id, said, {"output": output, "seconds": seconds})
                     passed = step.id if step.pivot else passed
-            run.check()
+            if not passed:
+                run.check()
             interrupts.undoing()  # everything is done: a signal that comes now has nothing left to undo
         except BaseException as exc:
             interrupts.undoing()
@@ -214,14 +233,21 @@ class Engine:
                 output = step.undo(run)
                 emit("undone", step.id, "", {"output": output})
             except Exception as exc:  # noqa: BLE001  the remaining undos matter more; the cause stays the error
+                run.undo_failed.append({"id": step.id, "error": str(exc)})
                 emit("undo-failed", step.id, f"{type(exc).__name__}: {exc}", {"cause": str(cause)})
 
     def _notify(self, event: Event) -> None:
-        for observer in self.observers:
-            observer(event)
+        self._observe(event)
         for trouble in self.stack.registry.notify(self.stack, event):
-            for observer in self.observers:
-                observer(Event(event.run, event.seq, event.at, "progress", "", trouble, {}))
+            self._observe(Event(event.run, event.seq, event.at, "progress", "", trouble, {}))
+
+    def _observe(self, event: Event) -> None:
+        """A terminal or a pipe that went away must never decide whether a run is undone: it is just not told any more."""
+        for observer in self.observers:
+            try:
+                observer(event)
+            except (OSError, ValueError, SystemExit):
+                self.observers = tuple(o for o in self.observers if o is not observer)
 
 
 def gather(stack: Stack, request: Request) -> Facts:

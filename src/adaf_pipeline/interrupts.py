@@ -45,6 +45,10 @@ class Interrupts:
         finally:
             self._shields -= 1
 
+    @property
+    def is_undoing(self) -> bool:
+        return self._undoing
+
     def undoing(self) -> None:
         """From here on signals are only acknowledged: an undo is never broken off."""
         self._undoing = True

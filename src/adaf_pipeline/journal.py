@@ -29,6 +29,7 @@ class Journal:
         self.run = run
         self._seq = 0
         self._file = -1
+        self.path = Path()
         if state is not None:
             directory(state).mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path = directory(state) / f"{run}.jsonl"

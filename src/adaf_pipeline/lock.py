@@ -14,16 +14,24 @@ from pathlib import Path
 from adaf_pipeline.errors import LockedError
 from adaf_pipeline.event import Json
 
+GLANCES = 1.0  # seconds in which those who only look (they hold it shared for a moment) are waited for
+
 
 @contextlib.contextmanager
 def held(state: Path, task: str, run: str) -> Iterator[None]:
     """Hold the stack exclusively; LockedError names the owner, since when, and what for."""
     file = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _locked(owner(state)) from None
+        deadline = time.monotonic() + GLANCES
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = owner(state)
+                if holder is not None or time.monotonic() > deadline:
+                    raise _locked(holder) from None
+                time.sleep(0.02)
         record = {"pid": os.getpid(), "who": _who(), "since": time.time(), "task": task, "run": run}
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(record).encode(), 0)

@@ -113,11 +113,11 @@ def run(
         try:
             out, err = child.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as exc:
-            child.kill()
+            _kill_group(child)
             child.communicate()
             raise ProcessError(f"{_name(argv)} did not end within {timeout:g} s", "look at what it waits for") from exc
         except BaseException:
-            child.kill()
+            _kill_group(child)
             raise
     done = Completed(tuple(argv), child.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
     if check and done.code != 0:
@@ -170,6 +170,12 @@ def stream(
         raise ProcessError(f"{_name(argv)} did not end within {timeout:g} s", hint, detail=tail)
     if code != 0:
         raise ProcessError(f"{_name(argv)} exited {code}", hint or f"the whole output: {log}", detail=tail)
+
+
+def _kill_group(child: subprocess.Popen[bytes]) -> None:
+    """With its children: one that lives on would hold the pipes open, and us with them."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

@@ -5,8 +5,17 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
+from deploy_world import FAST, World
+
+from adaf_pipeline.stack import Stack
+from adaf_pipeline.testing.balancer import FakeBalancer
+from adaf_pipeline.testing.stack import fake_stack
+from adaf_pipeline.workflows import rollback, watch
+from adaf_pipeline.workflows.receipt import Result as Probed
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +27,36 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket.socket, "bind", refuse)
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     yield
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+
+    class Stream:
+        def __init__(self, *_args: object) -> None: ...
+
+        missed = 0
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+        def close(self) -> None: ...
+
+        def results(self) -> tuple[Probed, ...]:
+            made.step()
+            return tuple(made.probed)
+
+    monkeypatch.setattr(watch.probe, "ProbeStream", Stream)
+    monkeypatch.setattr(watch, "TICK", 0.02)
+    monkeypatch.setattr(watch, "GLANCE", 0.01)
+    monkeypatch.setattr(rollback, "AFTER", 0)
+    return made
+
+
+@pytest.fixture
+def stack(tmp_path: Path, world: World) -> Iterator[Stack]:
+    made = fake_stack(tmp_path, FAST)
+    world.balancer = cast(FakeBalancer, made.balancer)
+    yield made

@@ -2,95 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from deploy_world import LATER, World, change, deploy, weights
 
 from adaf_pipeline import control
-from adaf_pipeline.engine import Engine, Result
+from adaf_pipeline.engine import Engine
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.event import Event
-from adaf_pipeline.requests import DeployRequest, RollbackRequest, UpRequest
+from adaf_pipeline.requests import BuildRequest, DeployRequest, UpRequest
 from adaf_pipeline.roles import Problem
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.runtime import FakeRuntime
-from adaf_pipeline.testing.stack import FakeApp, fake_stack
-from adaf_pipeline.workflows import rollback, watch
+from adaf_pipeline.testing.stack import FakeApp
 from adaf_pipeline.workflows.receipt import Result as Probed
 from adaf_pipeline.workflows.releases import Releases
-
-FAST = """
-deploy: {steps: [20, 50], window: 0.1, max_windows: 3, bake: 0.1, passes: 2, ready_timeout: 0.5, warmup: 0, probe: {baseline: 0}}
-"""
-
-
-class World:
-    """Visitors: ``fails`` decides whether a colour's answer is an error; ``lost`` is what the probes lose."""
-
-    def __init__(self) -> None:
-        self.fails: Callable[[str, int], bool] = lambda _colour, _number: False
-        self.quiet = False
-        self.probed: list[Probed] = []
-        self.balancer: FakeBalancer | None = None
-        self.numbers = itertools.count()
-
-    def step(self) -> None:
-        if self.balancer is None or self.quiet:
-            return
-        for number in itertools.islice(self.numbers, 200):
-            colour = self.balancer.place(f"v{number}")
-            if colour:
-                self.balancer.serve(f"v{number}", failed=self.fails(colour, number))
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World()
-
-    class Stream:
-        def __init__(self, *_args: object) -> None: ...
-
-        missed = 0
-
-        def start(self) -> None: ...
-
-        def stop(self) -> None: ...
-
-        def close(self) -> None: ...
-
-        def results(self) -> tuple[Probed, ...]:
-            made.step()
-            return tuple(made.probed)
-
-    monkeypatch.setattr(watch.probe, "ProbeStream", Stream)
-    monkeypatch.setattr(watch, "TICK", 0.02)
-    monkeypatch.setattr(watch, "GLANCE", 0.01)
-    monkeypatch.setattr(rollback, "AFTER", 0)
-    return made
-
-
-@pytest.fixture
-def stack(tmp_path: Path, world: World) -> Iterator[Stack]:
-    made = fake_stack(tmp_path, FAST)
-    world.balancer = cast(FakeBalancer, made.balancer)
-    yield made
-
-
-def deploy(stack: Stack, **flags: Any) -> Result:
-    return Engine(stack).run(DeployRequest(**{"canary": (20.0, 50.0), **flags}))
-
-
-def change(stack: Stack, body: str) -> None:
-    (stack.checkout / "app" / "main.txt").write_text(body)
-
-
-def weights(result: Result) -> dict[str, float]:
-    return {colour: share for colour, share in result.document["weights"].items() if share}
+from adaf_pipeline.workflows.status import status
 
 
 def test_the_first_release_goes_straight_to_all_and_is_judged_alone(stack: Stack) -> None:
@@ -174,7 +105,7 @@ def test_missing_log_lines_are_not_a_pass(stack: Stack, world: World) -> None:
 def test_a_lost_probe_fails_the_verdict(stack: Stack, world: World) -> None:
     deploy(stack)
     change(stack, "two\n")
-    world.probed = [Probed(time.time(), "GET", "reused", 0, "closed", 0.1, "", None, "x")]
+    world.probed = [Probed(LATER, "GET", "reused", 0, "closed", 0.1, "", None, "x")]
     result = deploy(stack)
     assert result.document["exit"] == 4
     assert "1 lost" in result.document["error"]
@@ -185,8 +116,80 @@ def test_a_lost_probe_fails_the_verdict(stack: Stack, world: World) -> None:
 def test_a_duplicated_probe_fails_the_verdict(stack: Stack, world: World) -> None:
     deploy(stack)
     change(stack, "two\n")
-    world.probed = [Probed(time.time(), "POST", "reused", 200, "", 0.1, "r", 2, "x")]
+    world.probed = [Probed(LATER, "POST", "reused", 200, "", 0.1, "r", 2, "x")]
     assert "1 duplicated" in deploy(stack).document["error"]
+
+
+def test_what_was_lost_before_the_first_change_is_not_the_deploys_doing(stack: Stack, world: World) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    world.probed = [Probed(time.time(), "GET", "reused", 0, "closed", 0.1, "", None, "x")]
+    result = deploy(stack)
+    assert result.document["ok"], result.document
+    assert result.document["receipt"]["lost"] == 1
+
+
+def test_a_release_that_refuses_what_the_old_one_answered_is_rolled_back(stack: Stack, world: World) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    release = Engine(stack).run(BuildRequest()).document["release"]
+    good = Probed(time.time(), "GET", "fresh", 200, "", 0.1, first, None, "x")
+    world.probed = [good, Probed(LATER, "GET", "fresh", 404, "", 0.1, release, None, "y")]
+    result = deploy(stack)
+    assert result.document["exit"] == 4
+    assert "1 probes were refused (HTTP 404 to GET)" in result.document["error"]
+    world.probed = [dataclasses.replace(good, status=404), *world.probed]  # so did the old one
+    assert deploy(stack).document["ok"]
+
+
+def test_promote_does_not_skip_the_bake(stack: Stack, world: World) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    balancer = cast(FakeBalancer, stack.balancer)
+    world.fails = lambda colour, number: balancer.share()["green"] == 100 and number % 3 == 0
+
+    def ask(event: Event) -> None:
+        if event.kind == "begin" and event.step == "bake":
+            control.ask(stack.state, event.run, "promote", "me")
+
+    result = Engine(stack, (ask,)).run(DeployRequest())
+    assert result.document["error"].startswith("bake: green failed")
+    assert result.document["verdict"][-1]["step"] == "bake"
+    assert result.document["verdict"][-1]["outcome"] == "fail"
+
+
+def test_a_deploy_does_not_restart_what_runs_besides(stack: Stack) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    runtime = cast(FakeRuntime, stack.runtime)
+    runtime.running["proxy.1"] = dataclasses.replace(runtime.running["proxy.1"], user="other")
+    with pytest.raises(PreconditionError, match=r"proxy\.1 \(restart\)"):
+        Engine(stack).plan(DeployRequest())
+    assert Engine(stack).run(UpRequest()).document["ok"]
+    assert deploy(stack).document["ok"]
+
+
+def test_an_undo_that_fails_stops_nothing_that_has_visitors(
+    stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(stack)
+    change(stack, "bad\n")
+    world.fails = lambda colour, _number: colour == "green"
+    balancer = cast(FakeBalancer, stack.balancer)
+    real = balancer.set_share
+
+    def full(share: Any) -> None:
+        if share.get("blue") == 100:
+            raise OSError(28, "No space left on device")
+        real(share)
+
+    monkeypatch.setattr(balancer, "set_share", full)
+    result = deploy(stack)
+    assert [failed["id"] for failed in result.document["undo_failed"]] == ["canary-20", "start-green"]
+    assert "undo of canary-20 failed" in result.document["hint"]
+    assert stack.runtime.observe()["web.green.1"].state == "up"
+    document = status(stack)
+    assert not document["ok"] and "a deploy died in its canary: inv rollback" in document["bad"]
 
 
 def test_a_bake_that_fails_flips_back(stack: Stack, world: World) -> None:
@@ -265,26 +268,6 @@ def test_a_rollback_asked_from_outside_undoes_the_deploy(stack: Stack) -> None:
     assert weights(result) == {"blue": 100.0}
 
 
-def test_a_share_left_by_a_run_that_died_is_settled_first(stack: Stack) -> None:
-    deploy(stack)
-    stack.balancer.set_share({"blue": 80.0, "green": 20.0})
-    change(stack, "two\n")
-    result = deploy(stack)
-    assert result.document["ok"]
-    shares = [share["green"] for share in cast(FakeBalancer, stack.balancer).history]
-    assert shares == [0.0, 20.0, 0.0, 20.0, 50.0, 100.0]
-
-
-def test_rollback_of_a_canary_whose_run_died_goes_back_to_what_is_live(stack: Stack) -> None:
-    first = deploy(stack).document["release"]
-    change(stack, "two\n")
-    second = deploy(stack).document["release"]
-    stack.balancer.set_share({"blue": 20.0, "green": 80.0})
-    result = Engine(stack).run(RollbackRequest())
-    assert (result.document["release"], result.document["replaced"]) == (second, first)
-    assert weights(result) == {"green": 100.0}
-
-
 def test_a_fix_is_shipped_past_a_live_release_that_does_not_answer(stack: Stack, world: World) -> None:
     deploy(stack)
     change(stack, "fix\n")
@@ -294,68 +277,6 @@ def test_a_fix_is_shipped_past_a_live_release_that_does_not_answer(stack: Stack,
     assert result.document["ok"], result.document
     assert weights(result) == {"green": 100.0}
     assert [v["step"] for v in result.document["verdict"]] == ["bake"]
-
-
-def test_damaged_records_are_named(stack: Stack) -> None:
-    deploy(stack)
-    path = stack.state / "colours.json"
-    path.write_text("{")
-    with pytest.raises(PreconditionError, match=r"colours\.json: damaged"):
-        Engine(stack).plan(DeployRequest())
-
-
-def test_rollback_flips_to_the_warm_release_and_back_is_refused_without_a_good_one(stack: Stack) -> None:
-    first = deploy(stack).document["release"]
-    change(stack, "two\n")
-    second = deploy(stack).document["release"]
-    result = Engine(stack).run(RollbackRequest())
-    assert result.document["ok"], result.document
-    assert (result.document["release"], result.document["replaced"]) == (first, second)
-    assert weights(result) == {"blue": 100.0}
-    with pytest.raises(PreconditionError, match=f"no good release before {first}"):
-        Engine(stack).plan(RollbackRequest())
-    again = Engine(stack).run(RollbackRequest(to=second[:6]))
-    assert again.document["release"] == second
-
-
-def test_rollback_never_goes_to_what_does_not_answer(stack: Stack) -> None:
-    deploy(stack)
-    change(stack, "two\n")
-    second = deploy(stack).document["release"]
-    cast(FakeRuntime, stack.runtime).sick["web.blue.1"] = "connection refused"
-    result = Engine(stack).run(RollbackRequest())
-    assert result.document["exit"] == 4
-    assert f"release {second} still serves" in result.document["hint"]
-    assert dict(stack.balancer.share())["green"] == 100.0
-
-
-def test_rollback_starts_a_release_that_is_no_longer_warm(stack: Stack) -> None:
-    first = deploy(stack).document["release"]
-    change(stack, "two\n")
-    deploy(stack)
-    stack.runtime.stop(["web.blue.1"], lambda _m: None)
-    result = Engine(stack).run(RollbackRequest())
-    assert result.document["release"] == first
-    assert stack.runtime.observe()["web.blue.1"].ready
-
-
-def test_a_release_that_was_built_before_is_deployed_by_the_beginning_of_its_id(stack: Stack) -> None:
-    first = deploy(stack).document["release"]
-    change(stack, "two\n")
-    deploy(stack)
-    result = deploy(stack, release=first[:5])
-    assert result.document["release"] == first
-    assert cast(FakeApp, stack.apps["web"]).builds == 2
-    with pytest.raises(PreconditionError, match="no release zzz"):
-        Engine(stack).plan(DeployRequest(release="zzz"))
-
-
-def test_up_after_a_reboot_brings_back_what_was_live(stack: Stack) -> None:
-    release = deploy(stack).document["release"]
-    cast(FakeRuntime, stack.runtime).running.clear()
-    result = Engine(stack).run(UpRequest())
-    assert result.document["release"] == release
-    assert stack.runtime.observe()["web.blue.1"].ready
 
 
 def test_a_plan_names_every_step_and_changes_nothing(stack: Stack) -> None:

@@ -121,7 +121,7 @@ def test_a_failing_pivot_is_still_undone(tmp_path: Path, script: Script) -> None
     assert script.did == ["one", "undo one"]
 
 
-def test_a_signal_in_a_pivot_waits_for_its_end(tmp_path: Path, script: Script) -> None:
+def test_a_signal_in_a_pivot_lets_the_run_go_forward(tmp_path: Path, script: Script) -> None:
     def interrupted(_run: Run) -> Json:
         os.kill(os.getpid(), signal.SIGTERM)
         script.did.append("through")
@@ -131,8 +131,48 @@ def test_a_signal_in_a_pivot_waits_for_its_end(tmp_path: Path, script: Script) -
     script.step("pivot", interrupted, pivot=True)
     script.step("three")
     result, _seen = run(tmp_path, script)
-    assert script.did == ["one", "pivot", "through"]
-    assert result.document["exit"] == 130
+    assert script.did == ["one", "pivot", "through", "three"]
+    assert result.document["ok"]
+
+
+def test_a_closed_terminal_does_not_stop_the_undo(tmp_path: Path, script: Script) -> None:
+    script.step("one")
+    script.step("two", fail())
+    stack = fake_stack(tmp_path, plugins={"script": script})
+
+    def gone(event: Event) -> None:
+        if event.kind == "failed":
+            raise BrokenPipeError
+
+    assert Engine(stack, (gone,)).run(Ask()).document["error"] == "broken"
+    assert script.did == ["one", "two", "undo two", "undo one"]
+
+
+def test_a_failed_undo_is_in_the_document_and_in_the_hint(tmp_path: Path, script: Script) -> None:
+    script.steps.append(Step("one", "x", lambda _run: 1, undo=fail("disk full")))
+    script.step("two", fail())
+    result, _seen = run(tmp_path, script)
+    assert result.document["undo_failed"] == [{"id": "one", "error": "disk full"}]
+    assert "the undo of one failed (disk full)" in result.document["hint"]
+
+
+def test_a_journal_that_cannot_be_written_stops_before_acting_but_not_the_undo(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = journal.Journal.append
+
+    def full(self: journal.Journal, kind: str, step: str = "", *rest: object) -> Event:
+        if step == "two" or kind.startswith("undo"):
+            raise OSError(28, "No space left on device")
+        return real(self, kind, step, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(journal.Journal, "append", full)
+    script.step("one")
+    script.step("two")
+    result, _seen = run(tmp_path, script)
+    assert script.did == ["one", "undo one"]
+    assert result.document["exit"] == 6
+    assert "No space left" in result.document["error"]
 
 
 def test_an_undo_that_fails_does_not_stop_the_others_and_the_cause_stays(tmp_path: Path, script: Script) -> None:

@@ -37,13 +37,17 @@ def gather(stack: StackView, request: DeployRequest) -> Facts:
     else:
         facts["build"] = dict(build.gather(stack, BuildRequest()))
         facts["release"] = facts["build"]["built"]
+    facts["apps_down"] = [
+        name for name in facts["apps_down"] if f".{live}." in name
+    ]  # the idle colour is replaced anyway
     seen = stack.runtime.observe().get(f"{build.the_app(stack).name}.{live}.1")
     facts["answers"] = bool(seen and seen.ready)
     held = facts["colours"].get(live, {})
     whole = facts["share"].get(live, 0) >= 100
     serving = f"{build.the_app(stack).name}.{live}.1" not in facts["apps_down"]
     same = bool(live) and held.get("release") == facts["release"] and held.get("config") == facts["config"]
-    facts["unchanged"] = same and whole and serving and not request.force
+    fresh = all(kind == "same" for _id, kind, _why in facts["changes"]) and releases.confirmed() == live
+    facts["unchanged"] = same and whole and serving and fresh and not request.force
     return facts
 
 
@@ -59,6 +63,12 @@ def plan(stack: StackView, request: DeployRequest, facts: Facts) -> Plan:
             result=lambda run: {"url": stack.proxy.url(), "release": release, "weights": facts["share"]},
         )
     _room(stack, facts)
+    disturbing = [f"{name} ({kind})" for name, kind, _why in facts["changes"] if kind in ("restart", "stop")]
+    if facts["live"] and disturbing:  # their interruption would be no release's doing, and on no receipt
+        raise PreconditionError(
+            f"adaf.yaml changed what runs besides the application: {', '.join(disturbing)}",
+            "`inv up` first, then deploy",
+        )
     making = DeploySteps(stack, request, facts)
     steps = (
         *up.steps(stack, facts),

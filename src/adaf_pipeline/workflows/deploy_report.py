@@ -20,7 +20,7 @@ def result(run: Run) -> Mapping[str, Json]:
         "url": stack.proxy.url(),
         "release": str(colours.get(live, {}).get("release", "")),
         "weights": dict(stack.balancer.share()),
-        "verdict": verdicts(run),
+        "verdict": [*verdicts(run), *failed_verdict(run, watch)],
         "receipt": watch.receipt().json() if isinstance(watch, Watch) else None,
     }
     if isinstance(watch, Watch):
@@ -32,6 +32,13 @@ def result(run: Run) -> Mapping[str, Json]:
 def verdicts(run: Run) -> list[dict[str, Json]]:
     """Each judged step's outcome with the counts it rests on, in order."""
     return [{"step": s, **o} for s, o in run.outputs.items() if isinstance(o, dict) and "outcome" in o]
+
+
+def failed_verdict(run: Run, watch: object) -> list[dict[str, Json]]:
+    """The verdict of the step that did not hold, which has no output."""
+    if isinstance(watch, Watch) and watch.failed and watch.failed["step"] not in run.outputs:
+        return [watch.failed]
+    return []
 
 
 def report(document: Mapping[str, Json]) -> Iterable[str]:

@@ -12,7 +12,7 @@ from adaf_pipeline.requests import DeployRequest
 from adaf_pipeline.roles import Observed, StackView
 from adaf_pipeline.service import Ref, Service
 from adaf_pipeline.workflows import probe
-from adaf_pipeline.workflows.deploy_report import verdicts
+from adaf_pipeline.workflows.deploy_report import failed_verdict, verdicts
 from adaf_pipeline.workflows.releases import Releases
 from adaf_pipeline.workflows.up import describe_share
 from adaf_pipeline.workflows.watch import Watch
@@ -103,7 +103,8 @@ class DeploySteps:
             if run.wanted("promote"):
                 return {"outcome": "skipped", "reason": "promoted by hand", "share": dict(self.stack.balancer.share())}
             output = self.shift(run, percent)
-            judged = self.watch(run).until_judged(run, f"canary at {percent:g} %", self.settings.window)
+            watch, window = self.watch(run), self.settings.window
+            judged = watch.until_judged(run, f"canary-{percent:g}", f"canary at {percent:g} %", window, promotable=True)
             return {**output, **judged}
 
         return Step(
@@ -168,6 +169,13 @@ class DeploySteps:
         return {"release": self.release(run), "service": service.id}
 
     def stop(self, run: Run) -> Json:
+        left = self.stack.balancer.share().get(self.idle, 0)
+        if left:  # its own undo failed: what still has visitors is not stopped
+            raise ServiceError(
+                f"{self.idle} still has {left:g} % of the visitors, so it goes on", "inv status, inv rollback"
+            )
+        if self.releases.confirmed() == self.idle:
+            self.releases.confirm(self.live)
         self.stack.runtime.stop([f"{self.app.name}.{self.idle}.1"], run.progress)
         self.releases.hold(self.idle, None)
         self.releases.note({**self._entry(run), "outcome": "rolled back"})
@@ -183,7 +191,7 @@ class DeploySteps:
             "replaced": self.facts["colours"].get(self.live, {}).get("release", ""),
             "config": self.facts["config"],
             "level": run.outputs.get("migrate", {}).get("level", ""),
-            "verdict": verdicts(run),
+            "verdict": [*verdicts(run), *failed_verdict(run, watch)],
             "receipt": watch.receipt().json() if isinstance(watch, Watch) else None,
         }
 
@@ -250,7 +258,7 @@ class DeploySteps:
     def bake(self, run: Run) -> Json:
         if not self.settings.bake:
             return {"outcome": "skipped", "reason": "deploy/bake is 0"}
-        return self.watch(run).until_judged(run, "bake", self.settings.bake)
+        return self.watch(run).until_judged(run, "bake", "bake", self.settings.bake, promotable=False)
 
     def confirm(self, run: Run) -> Json:
         if self.stack.balancer.share().get(self.idle, 0) < 100:

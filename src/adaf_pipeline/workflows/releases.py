@@ -112,9 +112,11 @@ class Releases:
     def note(self, entry: Mapping[str, Json]) -> None:
         """Append to the history, on the disk before this returns."""
         line = json.dumps({"at": round(time.time(), 3), **entry}, default=str) + "\n"
-        handle = os.open(self.state / "history.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        handle = os.open(self.state / "history.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            os.write(handle, line.encode())
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            os.write(handle, (("\n" if torn else "") + line).encode())
             os.fdatasync(handle)
         finally:
             os.close(handle)
@@ -122,10 +124,14 @@ class Releases:
     def previous_good(self, current: str) -> str:
         """The newest release, other than ``current``, that went live before it and was not taken back."""
         good: list[str] = []
+        runs: dict[str, Json] = {}
         for entry in self.history():
             release, replaced = str(entry.get("release")), str(entry.get("replaced"))
+            if entry.get("outcome") == "rolled back":  # its own run may have written "live" just before it failed
+                good = [name for name in good if (name, entry.get("run")) != (release, runs.get(name))]
             if entry.get("outcome") != "live":
                 continue
+            runs[release] = entry.get("run")
             back = entry.get("task") == "rollback" and release in good and replaced in good[good.index(release) :]
             if back:  # going back says that what was there is not good; going forward again says that it is
                 good.remove(replaced)

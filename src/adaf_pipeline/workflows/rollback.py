@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from adaf_pipeline.errors import PreconditionError, UnhealthyError
+from adaf_pipeline.errors import PreconditionError, ServiceError, UnhealthyError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import RollbackRequest
@@ -57,8 +57,19 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         service = app.service(back, 1, target)
         stack.runtime.stop([service.id], run.progress)
         releases.hold(back, {"release": target, "config": config_digest(stack), "at": time.time()})
-        stack.runtime.start((service,), run.progress)
+        try:
+            stack.runtime.start((service,), run.progress)
+        except ServiceError as exc:
+            raise UnhealthyError(
+                exc.message, f"release {facts['current']} still serves; {exc.hint}", detail=exc.detail
+            ) from exc
         return {"service": service.id}
+
+    def stop(run: Run) -> Json:
+        if not stack.balancer.share().get(back, 0):
+            stack.runtime.stop([name], run.progress)
+            releases.hold(back, None)
+        return None
 
     def answers(_run: Run) -> Json:
         seen = stack.runtime.observe().get(name)
@@ -86,9 +97,11 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         if not isinstance(watch, Watch):
             return None
         watch.stream.stop()
-        return watch.receipt().json()
+        counted = watch.receipt().json()
+        releases.note({"task": "rollback", "run": run.id, "release": target, "outcome": "measured", "receipt": counted})
+        return counted
 
-    steps = [] if facts["warm"] else [Step("start", f"{target} starts again as {name}", start)]
+    steps = [] if facts["warm"] else [Step("start", f"{target} starts again as {name}", start, undo=stop)]
     steps += [
         Step("ready", f"{name} answers: never roll back to what does not", answers),
         Step(

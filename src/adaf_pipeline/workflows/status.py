@@ -19,7 +19,9 @@ def status(stack: StackView) -> dict[str, Json]:
     observed = stack.runtime.observe()
     live = live_colour(stack)
     expected = [service.id for service in stack.services()]
-    expected += [f"{app}.{live}.1" for app in stack.apps] if live else []
+    share = stack.balancer.share()
+    expected += [f"{app}.{colour}.1" for app in stack.apps for colour, percent in sorted(share.items()) if percent]
+    running = lock.owner(stack.state)
     services = [
         {
             "name": seen.id,
@@ -38,15 +40,17 @@ def status(stack: StackView) -> dict[str, Json]:
         if name not in observed
     ]
     bad = [s["name"] for s in services if s["name"] in expected and not s["ready"]]
+    if running is None and len([percent for percent in share.values() if percent]) > 1:
+        bad.append("a deploy died in its canary: inv rollback")
     return {
         "ok": not bad,
         "url": stack.proxy.url(),
         "release": str(releases.colours().get(live, {}).get("release", "")),
-        "weights": dict(stack.balancer.share()),
+        "weights": dict(share),
         "live": live,
         "services": sorted(services, key=lambda s: str(s["name"])),
         "memory_mb": round(sum(float(str(s["memory_mb"])) for s in services), 1),
-        "running": lock.owner(stack.state),
+        "running": running,
         "bad": bad,
     }
 
@@ -69,7 +73,8 @@ def status_lines(document: Mapping[str, Json]) -> Iterable[str]:
         yield f"{service['name']:18} {service['state']:7} {ready:6} {memory:>9}  {service['reason']}".rstrip()
     yield f"{'all':18} {'':7} {'':6} {document['memory_mb']:>6.1f} MB"
     if document["bad"]:
-        yield f"next: inv up | inv logs --service {document['bad'][0]}"
+        last = str(document["bad"][-1])
+        yield last if " " in last else f"next: inv up | inv logs --service {last}"
     else:
         yield "next: inv deploy --canary" if not document["release"] else "next: inv deploy --canary | inv releases"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from adaf_pipeline.errors import ServiceError
+from adaf_pipeline.errors import PreconditionError, ServiceError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import Request, UpRequest
@@ -25,6 +25,12 @@ def gather(stack: StackView, request: Request) -> Facts:
     changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps]
     observed = stack.runtime.observe()
     live = live_colour(stack)
+    strange = [c.id for c in changes if c.kind == "stop" and live and f".{live}." in c.id]
+    if strange:
+        raise PreconditionError(
+            f"{strange[0]} serves, but adaf.yaml has no such application",
+            "go back to its name under apps:, or `inv down` first: a renamed application is a new one",
+        )
     return {
         "changes": [[c.id, c.kind, c.why] for c in changes],
         "colours": colours,
@@ -64,9 +70,19 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
         return {"level": stack.database.level()}
 
     def resume(run: Run) -> Json:
-        held = [s for s in _held(stack, facts["colours"]) if s.id in facts["apps_down"]]
-        stack.runtime.start(tuple(held), run.progress)
-        return {"started": [service.id for service in held]}
+        started = []
+        for service in _held(stack, facts["colours"]):
+            if service.id not in facts["apps_down"]:
+                continue
+            try:
+                stack.runtime.start((service,), run.progress)
+            except ServiceError as exc:
+                if service.colour == facts["live"]:
+                    raise
+                run.progress(f"{exc.message}; it was only kept warm")
+                continue
+            started.append(service.id)
+        return {"started": started}
 
     def share(run: Run) -> Json:
         """A restarted balancer reads its share from the disk; see that it did."""

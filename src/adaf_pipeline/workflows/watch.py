@@ -27,6 +27,7 @@ class Watch:
         limits = Limits(absolute=settings.absolute_limit, ratio=settings.tolerance)
         self.evidence = Evidence(canary, stable, limits)
         self.changed_at: float | None = None
+        self.failed: dict[str, Json] | None = None  # the verdict that ended it
         self._held = ExitStack()
         self.log = self._held.enter_context(run.stack.balancer.log())
         wanted = settings.probe
@@ -48,7 +49,10 @@ class Watch:
     def finish(self) -> Receipt:
         """The last word: no more probes, and those in flight have ended. UnhealthyError when some were lost."""
         self.stream.stop()
-        self._refuse_losses(self.look())
+        judged = self.look()
+        if judged.outcome == "fail":
+            raise UnhealthyError(judged.reason, "the previous release serves")
+        self._refuse_losses(judged)
         return self.receipt()
 
     def share_changed(self, *, alone: bool) -> None:
@@ -62,7 +66,7 @@ class Watch:
         self.evidence.lost(self.log.missing)
         return self.evidence.judge()
 
-    def until_judged(self, run: Run, what: str, window: float) -> dict[str, Json]:
+    def until_judged(self, run: Run, step: str, what: str, window: float, *, promotable: bool) -> dict[str, Json]:
         """Watch for ``window`` seconds at least and up to max_windows of them; UnhealthyError when it does not hold.
 
         A pass needs data: without it ``on_doubt`` decides.
@@ -77,12 +81,13 @@ class Watch:
                 continue
             next_look = now + TICK
             judged = self.look()
+            self.failed = {"step": step, **_json(judged)}
             if judged.outcome == "fail":
                 raise UnhealthyError(
                     f"{what}: {judged.reason}", f"inv logs --service {self._service(run)}; the previous release serves"
                 )
             self._refuse_losses(judged)
-            if run.wanted("promote"):
+            if promotable and run.wanted("promote"):
                 return {**_json(judged), "outcome": "promoted", "reason": f"promoted by hand; so far: {judged.reason}"}
             spent = now - began
             if spent >= window and judged.outcome == "pass":
@@ -102,11 +107,20 @@ class Watch:
         )
 
     def _refuse_losses(self, judged: Judgement) -> None:
-        receipt = self.receipt()
+        """Only what was sent since the first change is the deploy's doing."""
+        results = self.stream.results()
+        since = [r for r in results if self.changed_at is not None and r.sent_at >= self.changed_at]
+        receipt = Receipt.of(since, baseline_until=None, release=self.release)
         if receipt.lost or receipt.duplicated:
             raise UnhealthyError(
                 f"the probe stream: {receipt.text()}",
                 f"what the balancer saw: {judged.reason}; the previous release serves",
+            )
+        refused = [r for r in since if r.release == self.release and 400 <= r.status < 500]
+        if refused and not any(400 <= r.status < 500 for r in results if r.release != self.release):
+            raise UnhealthyError(
+                f"the probe stream: {len(refused)} probes were refused (HTTP {refused[0].status} to {refused[0].method})",
+                "the release does not know a path of deploy/probe; the previous release serves",
             )
 
     def _service(self, run: Run) -> str:

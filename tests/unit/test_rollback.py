@@ -1,0 +1,113 @@
+"""Rollback, and what is left by runs that died, over fakes."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from deploy_world import change, deploy, weights
+
+from adaf_pipeline.engine import Engine
+from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.requests import DeployRequest, RollbackRequest, UpRequest
+from adaf_pipeline.stack import Stack
+from adaf_pipeline.testing.balancer import FakeBalancer
+from adaf_pipeline.testing.runtime import FakeRuntime
+from adaf_pipeline.testing.stack import FakeApp
+
+
+def test_a_warm_release_that_does_not_start_does_not_stop_up(stack: Stack) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    release = deploy(stack).document["release"]
+    runtime = cast(FakeRuntime, stack.runtime)
+    runtime.running.clear()
+    runtime.broken["web.blue.1"] = "it ends again and again"
+    result = Engine(stack).run(UpRequest())
+    assert result.document["ok"] and result.document["release"] == release
+    change(stack, "three\n")
+    assert not deploy(stack).document["ok"]  # blue's place is where the new one would run
+    del runtime.broken["web.blue.1"]
+    assert deploy(stack).document["ok"]
+
+
+def test_a_share_left_by_a_run_that_died_is_settled_first(stack: Stack) -> None:
+    deploy(stack)
+    stack.balancer.set_share({"blue": 80.0, "green": 20.0})
+    change(stack, "two\n")
+    result = deploy(stack)
+    assert result.document["ok"]
+    shares = [share["green"] for share in cast(FakeBalancer, stack.balancer).history]
+    assert shares == [0.0, 20.0, 0.0, 20.0, 50.0, 100.0]
+
+
+def test_rollback_of_a_canary_whose_run_died_goes_back_to_what_is_live(stack: Stack) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    second = deploy(stack).document["release"]
+    stack.balancer.set_share({"blue": 20.0, "green": 80.0})
+    result = Engine(stack).run(RollbackRequest())
+    assert (result.document["release"], result.document["replaced"]) == (second, first)
+    assert weights(result) == {"green": 100.0}
+
+
+def test_damaged_records_are_named(stack: Stack) -> None:
+    deploy(stack)
+    path = stack.state / "colours.json"
+    path.write_text("{")
+    with pytest.raises(PreconditionError, match=r"colours\.json: damaged"):
+        Engine(stack).plan(DeployRequest())
+
+
+def test_rollback_flips_to_the_warm_release_and_back_is_refused_without_a_good_one(stack: Stack) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    second = deploy(stack).document["release"]
+    result = Engine(stack).run(RollbackRequest())
+    assert result.document["ok"], result.document
+    assert (result.document["release"], result.document["replaced"]) == (first, second)
+    assert weights(result) == {"blue": 100.0}
+    with pytest.raises(PreconditionError, match=f"no good release before {first}"):
+        Engine(stack).plan(RollbackRequest())
+    again = Engine(stack).run(RollbackRequest(to=second[:6]))
+    assert again.document["release"] == second
+
+
+def test_rollback_never_goes_to_what_does_not_answer(stack: Stack) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    second = deploy(stack).document["release"]
+    cast(FakeRuntime, stack.runtime).sick["web.blue.1"] = "connection refused"
+    result = Engine(stack).run(RollbackRequest())
+    assert result.document["exit"] == 4
+    assert f"release {second} still serves" in result.document["hint"]
+    assert dict(stack.balancer.share())["green"] == 100.0
+
+
+def test_rollback_starts_a_release_that_is_no_longer_warm(stack: Stack) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    deploy(stack)
+    stack.runtime.stop(["web.blue.1"], lambda _m: None)
+    result = Engine(stack).run(RollbackRequest())
+    assert result.document["release"] == first
+    assert stack.runtime.observe()["web.blue.1"].ready
+
+
+def test_a_release_that_was_built_before_is_deployed_by_the_beginning_of_its_id(stack: Stack) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    deploy(stack)
+    result = deploy(stack, release=first[:5])
+    assert result.document["release"] == first
+    assert cast(FakeApp, stack.apps["web"]).builds == 2
+    with pytest.raises(PreconditionError, match="no release zzz"):
+        Engine(stack).plan(DeployRequest(release="zzz"))
+
+
+def test_up_after_a_reboot_brings_back_what_was_live(stack: Stack) -> None:
+    release = deploy(stack).document["release"]
+    cast(FakeRuntime, stack.runtime).running.clear()
+    result = Engine(stack).run(UpRequest())
+    assert result.document["release"] == release
+    assert stack.runtime.observe()["web.blue.1"].ready
