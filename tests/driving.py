@@ -88,7 +88,7 @@ class Pipeline:
             raise AssertionError(f"did not end within {seconds} s:\n{out}\n{err}") from None
         document = json.loads(out) if out.lstrip().startswith("{") else {}
         if document:
-            kind = "plan" if "facts" in document else document["task"] if document["ok"] else "error"
+            kind = "plan" if "facts" in document else "error" if "error" in document else document["task"]
             jsonschema.validate(document, SCHEMAS[kind])
         return Outcome(child.returncode, document, out, err)
 

@@ -75,6 +75,8 @@ class Addresses:
             if owner and owner != me and not Path(owner).exists():
                 owner = ""  # that stack was purged
             if not owner:
+                if not all(free(FIRST + number * BLOCK + port) for port in range(BLOCK)):
+                    continue  # somebody works there: another user's stack has its own book of blocks
                 claim.write_text(me)
                 owner = me
             if owner == me:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +18,15 @@ from adaf_local import memory, places
 from adaf_local.addresses import HOST, Addresses, free, holder
 from adaf_local.binaries import Binaries
 from adaf_local.launch import Launch
+from adaf_local.logs import Log
 from adaf_local.probing import probe
 from adaf_local.supervisor import Supervisor, check_installed
 from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.process import Account
 from adaf_pipeline.roles import Change, Finding, Observed, Progress, Runtime, StackView, View
-from adaf_pipeline.service import Ref, Service, Services
+from adaf_pipeline.service import Probe, Ref, Service, Services
+
+SOCKET = 95  # bytes of a path: sun_path holds 108, and haproxy binds PATH.PID.tmp first
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,11 +44,7 @@ class Local(Runtime):
 
     @cached_property
     def state(self) -> Path:  # type: ignore[override]
-        state = places.stack_state(self.stack.name, self.stack.checkout)
-        if not state.exists():
-            places.make(state, None)
-            places.write(state / "checkout", f"{self.stack.checkout}\n")
-        return state
+        return places.stack_state(self.stack.name, self.stack.checkout)
 
     @cached_property
     def account(self) -> Account | None:  # type: ignore[override]
@@ -102,8 +101,12 @@ class Local(Runtime):
         if port is None:
             raise PreconditionError(f"{owner} has no unix port {name}", "a plugin names a port that does not exist")
         path = self.state / "volumes" / owner / port.unix / f"{name}.sock"
-        if len(str(path)) > 95:  # sun_path holds 108 bytes, and haproxy binds PATH.PID.tmp first
-            raise PreconditionError(f"{path}: too long for a socket", "set XDG_STATE_HOME to a shorter folder")
+        length = len(os.fsencode(path))
+        if length > SOCKET:
+            raise PreconditionError(
+                f"{path}: {length} bytes are too long for a socket, {SOCKET} is the limit",
+                f"set XDG_STATE_HOME to a folder whose name is {length - SOCKET} bytes shorter",
+            )
         return path
 
     def _path(self, ref: Ref) -> Path:
@@ -152,11 +155,28 @@ class Local(Runtime):
     def start(self, services: Services, progress: Progress) -> None:
         self._given |= {service.id: service for service in services}
         todo = {c.id for c in self.changes(services) if c.kind != "same"}
+        for service in services:  # all of them are looked at before the first one starts
+            if service.id in todo:
+                self._check(service)
         for service in services:
             if service.id in todo:
                 self._check_ports(service)
         self.supervisor.ensure()
         Launch(self, services, todo, progress).run()
+
+    def _check(self, service: Service) -> None:
+        """PreconditionError when a program, a limit or a place that it needs is not to be had."""
+        for binary in service.binaries:
+            self.binaries.find(binary)
+        for port in service.ports:
+            if port.unix:
+                self._socket(service.id, port.name)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if limit != resource.RLIM_INFINITY and limit < service.limits.files:
+            raise PreconditionError(
+                f"{service.id} needs {service.limits.files} open files, the hard limit here is {limit}",
+                "raise it: `ulimit -Hn` as root, or a line `* hard nofile 65536` in /etc/security/limits.conf",
+            )
 
     def _check_ports(self, service: Service) -> None:
         if self.supervisor.status(service.id).up:
@@ -168,9 +188,11 @@ class Local(Runtime):
             number = self._port(service.id, port.name)
             if not free(number):
                 key = f"{service.role}: port: " if port.number else ""
+                other = "choose another port in adaf.yaml"
+                if not port.number:
+                    other = f"`inv down`, delete {self.addresses.file} and all ports are chosen anew"
                 raise PreconditionError(
-                    f"{key}port {number} of {service.id} is taken by {holder(number)}",
-                    "stop that process" + (", or choose another port in adaf.yaml" if port.number else ""),
+                    f"{key}port {number} of {service.id} is taken by {holder(number)}", f"stop that process, or {other}"
                 )
 
     def stop(self, ids: Iterable[str], progress: Progress) -> None:
@@ -213,9 +235,10 @@ class Local(Runtime):
             how = f"signal {status.signal}" if status.signal else f"exit code {status.code}"
             reason = f"ended with {how} {status.age} s ago" if status.wanted else "stopped"
         elif record.get("probe"):
-            from adaf_pipeline.service import Probe
-
             reason = probe(Probe(**record["probe"]), record["address"])
+        if status.up and reason:
+            deaths = self.supervisor.deaths(identity)
+            reason += f"; it ended {len(deaths)} times since its start, last with {deaths[-1]}" if deaths else ""
         return Observed(
             identity,
             record.get("role", "app"),
@@ -244,19 +267,13 @@ class Local(Runtime):
         if not folder.is_dir():
             known = ", ".join(sorted(p.name for p in (self.state / "logs").glob("*"))) or "none yet"
             raise PreconditionError(f"no service {service}", f"there are: {known}")
-        tail: deque[str] = deque(maxlen=lines)
-        for file in (*sorted(folder.glob("@*.s")), *sorted(folder.glob("@*.u")), folder / "current"):
-            if file.exists():
-                with open(file, errors="replace") as body:
-                    tail.extend(line.rstrip("\n") for line in body)
-        yield from tail
-        if follow:
-            yield from _follow(folder / "current")
+        yield from Log(folder).read(lines, follow=follow)
 
     def doctor(self) -> Iterable[Finding]:
         try:
-            check_installed()
+            running = self.supervisor.running()
             yield Finding(True, "s6 is installed")
+            yield Finding(running, "the supervisor runs" if running else "the supervisor does not run", "inv up")
         except AdafError as exc:
             yield Finding(False, exc.message, exc.hint)
         for binary in {b.name: b for s in self.stack.services() for b in s.binaries}.values():
@@ -265,24 +282,3 @@ class Local(Runtime):
                 yield Finding(True, f"{binary.name} {self.binaries.version(binary)} ({path})")
             except AdafError as exc:
                 yield Finding(False, exc.message, exc.hint)
-        running = self.supervisor.running()
-        yield Finding(running, "the supervisor runs" if running else "the supervisor does not run", "inv up")
-
-
-def _follow(current: Path) -> Iterator[str]:
-    """Lines as they come, across rotations; ends only with the reader."""
-    file = open(current, errors="replace")  # noqa: SIM115  it is reopened after each rotation
-    try:
-        file.seek(0, os.SEEK_END)
-        while True:
-            line = file.readline()
-            if line:
-                yield line.rstrip("\n")
-                continue
-            time.sleep(0.2)
-            if current.exists() and current.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                yield from (rest.rstrip("\n") for rest in file)
-                file.close()
-                file = open(current, errors="replace")  # noqa: SIM115
-    finally:
-        file.close()

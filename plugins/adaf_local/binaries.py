@@ -6,11 +6,12 @@ import os
 import re
 from pathlib import Path
 
-from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.process import Account, run
 from adaf_pipeline.service import Binary
 
 USUAL = ("/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/usr/sbin", "/bin", "/sbin")
+PATIENCE = 10.0  # seconds that a program may take to say its version
 
 
 class Binaries:
@@ -38,11 +39,11 @@ class Binaries:
             if not accessible(path, self.account):
                 refused.append(f"{path} cannot be run by {self.account.name if self.account else 'this user'}")
                 continue
-            version = _version(path, binary)
+            version, trouble = self._version(path, binary)
             if _inside(version, binary.supported):
                 return str(path), version
             low, high = binary.supported
-            refused.append(f"{path} is {version or 'of unknown version'}, supported: {low} up to, but not, {high}")
+            refused.append(f"{path} {trouble or f'is {version}'}, supported: {low} up to, but not, {high}")
         if refused:
             raise PreconditionError(f"{binary.name}: {'; '.join(refused)}", f"install another {binary.package}")
         raise PreconditionError(f"{binary.name}: not found", f"apt-get install {binary.package}, or run ./ci/env true")
@@ -51,9 +52,24 @@ class Binaries:
         """Own directories first, newest version first, then the tools of ci/env, the system, and PATH last."""
         folders = [f for pattern in binary.search for f in _matches(pattern)]
         folders += [str(path) for path in self.extra] + list(USUAL)
-        folders += os.environ.get("PATH", "").split(os.pathsep)
-        found = [Path(folder) / binary.name for folder in dict.fromkeys(folders) if folder]
-        return [path for path in found if os.access(path, os.X_OK) and path.is_file()]
+        folders += [f for f in os.environ.get("PATH", "").split(os.pathsep) if f.startswith("/")]
+        found: dict[Path, Path] = {}  # by what it is: /bin is /usr/bin
+        for path in (Path(folder) / binary.name for folder in folders):
+            if os.access(path, os.X_OK) and path.is_file():
+                found.setdefault(path.resolve(), path)
+        return list(found.values())
+
+    def _version(self, path: Path, binary: Binary) -> tuple[str, str]:
+        """What the program says its version is, or what is wrong with it. It runs as the account that will use it."""
+        try:
+            done = run([str(path), binary.version], account=self.account, timeout=PATIENCE, check=False)
+        except AdafError as exc:
+            return "", f"does not run: {exc.message}"
+        said = (done.stdout + done.stderr).strip()
+        if done.code != 0:  # a missing library has a number in its name, too
+            return "", f"exits {done.code}: {said.splitlines()[-1] if said else 'it printed nothing'}"
+        found = re.search(r"(\d+(?:\.\d+)*)", said)
+        return (found.group(1), "") if found else ("", "is of unknown version")
 
 
 def _matches(pattern: str) -> list[str]:
@@ -67,18 +83,12 @@ def accessible(path: Path, account: Account | None) -> bool:
     if account is None:
         return True
     real = path.resolve()
-    for place, bits in [(real, 0o5), *((folder, 0o1) for folder in real.parents)]:
+    for place, bits in [(real, 0o5), *((folder, 0o1) for folder in {*path.parents, *real.parents})]:
         status = place.stat()
         shift = 6 if status.st_uid == account.uid else 3 if status.st_gid == account.gid else 0
         if (status.st_mode >> shift) & bits != bits:
             return False
     return True
-
-
-def _version(path: Path, binary: Binary) -> str:
-    done = run([str(path), binary.version], timeout=10, check=False)
-    found = re.search(r"(\d+(?:\.\d+)*)", done.stdout + done.stderr)
-    return found.group(1) if found else ""
 
 
 def _inside(version: str, supported: tuple[str, str]) -> bool:

@@ -140,10 +140,9 @@ class Launch:
             reason = probe(check, address)
             if not reason:
                 return
-            if runtime.supervisor.deaths(service.id) >= DEATHS:
-                ended = runtime.supervisor.status(service.id)
-                how = f"signal {ended.signal}" if ended.signal else f"exit code {ended.code}"
-                reason = f"it ends again and again ({how}); last answer: {reason}"
+            deaths = runtime.supervisor.deaths(service.id)
+            if len(deaths) >= DEATHS:
+                reason = f"it ends again and again ({deaths[-1]}); last answer: {reason}"
                 break
             time.sleep(0.05 if time.monotonic() - deadline + check.deadline < 2 else 0.2)
         asked = f"GET {check.http}" if check.http else "a connection"
@@ -192,7 +191,8 @@ class Launch:
         home = runtime.state / ("releases" if service.package else "services") / (service.package or service.id)
         log = runtime.state / "logs" / service.id / "current"
         log.unlink(missing_ok=True)
-        with open(log, "wb") as sink:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with open(handle, "wb") as sink:  # the folder is the account's: it might have put a link there
             child = spawn(
                 argv, account=runtime.account, env=environment, cwd=home, stdout=sink, stderr=sink, session=True
             )

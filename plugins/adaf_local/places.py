@@ -15,13 +15,16 @@ from adaf_pipeline.process import Account, find_account, run
 
 ACCOUNT = "adaf"
 ROOT_STATE = Path("/var/lib/adaf")
+PLAIN = set(" ._-+@~/")  # besides letters and digits: what no server's configuration file takes for syntax
 
 
 def state_root(uid: int, home: Path) -> Path:
     """The folder of all stacks of one user."""
     if uid == 0:
         return ROOT_STATE
-    given = os.environ.get("XDG_STATE_HOME") if uid == os.geteuid() else None
+    given = os.environ.get("XDG_STATE_HOME", "") if uid == os.geteuid() else ""
+    if not given.startswith("/"):  # the specification: a relative one is to be ignored
+        given = ""
     return (Path(given) if given else home / ".local" / "state") / "adaf"
 
 
@@ -29,23 +32,47 @@ def stack_id(name: str, checkout: Path) -> str:
     """A stack that is named ``local`` belongs to its checkout; any other has its name alone."""
     if name != "local":
         return name
-    return f"local-{hashlib.sha256(str(checkout).encode()).hexdigest()[:10]}"
+    return f"local-{hashlib.sha256(os.fsencode(checkout)).hexdigest()[:10]}"
 
 
 def stack_state(name: str, checkout: Path) -> Path:
-    """This stack's directory. PreconditionError when the checkout's stack already belongs to somebody else."""
+    """This stack's directory, made. PreconditionError when the checkout's stack already belongs to somebody else."""
     uid = os.geteuid()
     identity = stack_id(name, checkout)
     mine = state_root(uid, Path.home()) / identity
+    odd = sorted({c for c in str(mine) if c not in PLAIN and not (c.isalnum() if c.isascii() else c.isprintable())})
+    if odd:
+        raise PreconditionError(
+            f"{str(mine)!r}: servers cannot be told of a path with {' '.join(repr(c)[1:-1] for c in odd)}", _ELSEWHERE
+        )
+    try:
+        if not used(mine):
+            _nobody_elses(identity, uid, checkout)
+        if not mine.exists():
+            make(mine, None)
+            write(mine / "checkout", f"{os.fsencode(checkout).decode(errors='replace')}\n")
+    except OSError as exc:
+        raise PreconditionError(f"{mine}: cannot be used: {exc.strerror}", _ELSEWHERE) from exc
+    return mine
+
+
+_ELSEWHERE = "set XDG_STATE_HOME to a folder of yours with a plain name"
+
+
+def used(state: Path) -> bool:
+    """Whether something was ever started there: looking (`inv status`) also makes a directory, and claims nothing."""
+    return (state / "s6").exists()
+
+
+def _nobody_elses(identity: str, uid: int, checkout: Path) -> None:
     for other, who in _others(uid, checkout):
         theirs = other / identity
         with contextlib.suppress(OSError):
-            if theirs != mine and theirs.exists():
+            if used(theirs):
                 raise PreconditionError(
                     f"the stack of this checkout belongs to {who} ({theirs})",
                     f"go on as {who}, or let {who} run `inv down --purge` first",
                 )
-    return mine
 
 
 def _others(uid: int, checkout: Path) -> list[tuple[Path, str]]:
@@ -66,7 +93,7 @@ def account() -> Account | None:
         return None
     known = find_account(ACCOUNT)
     if known is None:
-        run(["useradd", "--system", "--home-dir", str(ROOT_STATE), "--shell", "/usr/sbin/nologin", ACCOUNT])
+        run(["/usr/sbin/useradd", "--system", "--home-dir", str(ROOT_STATE), "--shell", "/usr/sbin/nologin", ACCOUNT])
         known = find_account(ACCOUNT)
     if known is None:
         raise PreconditionError(f"the system account {ACCOUNT} could not be made", f"useradd --system {ACCOUNT}")

@@ -1,13 +1,16 @@
 """s6 (skarnet.org/software/s6): one s6-supervise a service, measured to survive the death of the scanner.
 
-Every call runs as the account that owns the tree: s6 as root over somebody else's tree acts, but its timed waits and
-its readiness checks refuse. s6-svc's ``-T`` is in milliseconds; it exits 99 when the time is over.
+Every call runs as the account that owns what s6 writes (``supervise``, ``event``): s6 as root over somebody else's tree
+acts, but its timed waits and its readiness checks refuse. The directories around them, and the scripts, stay root's: a
+service can neither change what is started next, nor lead root astray by a link. s6-svc's ``-T`` is in milliseconds; it
+exits 99 when the time is over.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +19,7 @@ from pathlib import Path
 
 from adaf_local import places
 from adaf_pipeline.errors import PreconditionError, ServiceError
-from adaf_pipeline.process import Account, run, spawn, start_time
+from adaf_pipeline.process import Account, base_environment, run, spawn, start_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,10 @@ class Supervisor:
         """Start the scanner when there is none. A service starts only when told, in order: each has a ``down`` file."""
         if self.running():
             return
-        places.make(self.scan, self.account, 0o700)
+        places.make(self.scan, None, 0o750)  # scripts hold what adaf.yaml puts into an environment
+        if self.account:
+            os.chown(self.scan, 0, self.account.gid)
+        places.make(self.scan / ".s6-svscan", self.account, 0o700)
         for down in self.names():
             (self.scan / down / "down").touch()
         log = self.state / "s6.log"
@@ -103,13 +109,12 @@ class Supervisor:
             places.remove(target)
         for relative, body in files.items():
             place = target / relative
-            if not place.parent.exists():
-                places.make(place.parent, self.account, 0o700)
-            script = place.name in {"run", "finish"}
-            places.write(place, body, self.account, 0o700 if script else 0o600)
+            places.make(place.parent, None)
+            places.write(place, body, None, 0o755 if place.name in {"run", "finish"} else 0o644)
         if fresh:
-            places.make(target, self.account, 0o700)
-            places.write(target / "down", "", self.account, 0o600)
+            for own in ("supervise", "event", "log/supervise", "log/event"):
+                places.make(target / own, self.account, 0o700)
+            places.write(target / "down", "")
             target.rename(home)
         run(["s6-svscanctl", "-a", str(self.scan)], account=self.account)
         fifo = home / "supervise" / "control"
@@ -130,7 +135,7 @@ class Supervisor:
     def down(self, name: str, grace: float) -> None:
         """Stop it by its own stop signal; after ``grace`` seconds s6 kills it. A killed supervisor is waited for."""
         home = self.scan / name
-        places.write(home / "down", "", self.account, 0o600)
+        places.write(home / "down", "")
         if not self._until(lambda: self._supervised(home), 3):
             return  # nothing supervises it: the scanner is gone; ``sweep`` ends what is left
         limit = int(grace * 1000) + 3000
@@ -158,7 +163,8 @@ class Supervisor:
         """End the process that the service's pid record still names (its supervisor and its gate are both gone)."""
         with contextlib.suppress(OSError, ValueError):
             pid, since = map(int, self.pid_file(name).read_text().split())
-            if start_time(pid) == since:
+            owner = self.account.uid if self.account else os.geteuid()
+            if start_time(pid) == since and Path(f"/proc/{pid}").stat().st_uid == owner:  # the account wrote the record
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
                 self._until(lambda: start_time(pid) != since, 5)
@@ -166,10 +172,10 @@ class Supervisor:
     def pid_file(self, name: str) -> Path:
         return self.state / "pids" / name
 
-    def deaths(self, name: str) -> int:
-        """How often it ended since ``up``."""
+    def deaths(self, name: str) -> list[str]:
+        """How it ended since ``up``, each time, oldest first: ``exit code 3``, ``signal SIGKILL``; at most the last 100."""
         done = run(["s6-svdt", str(self.scan / name)], account=self.account, check=False)
-        return len(done.stdout.splitlines())
+        return [line.partition(" ")[2].replace("exitcode", "exit code") for line in done.stdout.splitlines()]
 
     def status(self, name: str) -> Status:
         """What s6 knows; a service that nobody supervises is down, unless its process is still there."""
@@ -201,7 +207,7 @@ _children: list[subprocess.Popen[bytes]] = []  # kept, so that an ended scanner 
 
 
 def check_installed() -> None:
-    """PreconditionError when s6 is not there."""
-    for program in ("s6-svscan", "s6-svc", "s6-log"):
-        if not any((Path(folder) / program).exists() for folder in ("/usr/bin", "/bin", "/usr/local/bin")):
+    """PreconditionError when s6 is not where ``run`` would find it."""
+    for program in ("s6-svscan", "s6-supervise", "s6-svc", "s6-log"):
+        if shutil.which(program, path=base_environment(None)["PATH"]) is None:
             raise PreconditionError(f"{program}: not found", "apt-get install s6, or run ./ci/env true")

@@ -127,7 +127,8 @@ def test_rollback(pipeline: Pipeline, stack: Stack, figures: Figures) -> None:
             moves.append(moved)
             firsts.append(first * 1e3)
             flips.append(document["flip_seconds"] * 1e3)
-            probes.append(document["receipt"]["first_on_new"] or 0)
+            if document["receipt"]["first_on_new"] is not None:
+                probes.append(document["receipt"]["first_on_new"])
             assert document["receipt"]["lost"] == document["receipt"]["duplicated"] == 0
         releases = {document["replaced"], document["release"]}
         last, live = document["release"], next(colour for colour, part in stack.balancer.share().items() if part)

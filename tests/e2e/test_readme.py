@@ -148,4 +148,4 @@ def test_a_stale_lock_file_is_refused_with_the_command_that_mends_it(clone: Clon
     finally:
         manifest.write_text(body)
     assert done.returncode in (1, 2, 6)
-    assert "pnpm-lock.yaml" in done.stderr and "pnpm install" in done.stderr
+    assert "pnpm-lock.yaml is not up to date" in done.stderr and "install --no-frozen-lockfile" in done.stderr
