@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import threading
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -20,6 +22,7 @@ from adaf_pipeline.service import Service, Services
 if TYPE_CHECKING:
     from adaf_local.backend import Local
 
+SAY = 5.0  # seconds between two lines about what is waited for
 DEATHS = 3  # a service that ended this often before it was ready will not get better by waiting
 
 
@@ -31,6 +34,7 @@ class Launch:
         self.services = {service.id: service for service in services}
         self.todo = todo
         self.progress = progress
+        self.ended = threading.Event()  # the caller was interrupted: nobody waits for readiness any more
 
     def _needs(self, service: Service) -> set[str]:
         """``start_after`` names ids or roles; what is not part of this start is not waited for."""
@@ -42,7 +46,9 @@ class Launch:
         waiting = {i: self._needs(s) for i, s in self.services.items()}
         running: dict[Future[None], str] = {}
         failure: BaseException | None = None
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="start") as pool:
+        said = time.monotonic()
+        pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="start")
+        try:
             while waiting or running:
                 free = [i for i, needs in waiting.items() if not needs] if failure is None else []
                 for identity in free:
@@ -54,12 +60,20 @@ class Launch:
                             f"services wait for each other: {', '.join(sorted(waiting))}", "see start_after"
                         )
                     break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+                if not done and time.monotonic() - said > SAY:
+                    said = time.monotonic()
+                    self.progress(f"waiting for {', '.join(sorted(running.values()))}")
                 for future in done:
                     identity = running.pop(future)
                     failure = failure or future.exception()
                     for needs in waiting.values():
                         needs.discard(identity)
+        except BaseException:
+            self.ended.set()
+            raise
+        finally:
+            pool.shutdown()
         if failure is not None:
             raise failure
 
@@ -136,7 +150,7 @@ class Launch:
         address = self._address(service)
         deadline = time.monotonic() + check.deadline
         reason = "not asked yet"
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self.ended.is_set():
             reason = probe(check, address)
             if not reason:
                 return
@@ -181,6 +195,14 @@ class Launch:
         places.make(self.runtime.state / "applied", None)
         places.write(self.runtime.state / "applied" / f"{service.id}.json", json.dumps(record), mode=0o644)
 
+    def _wait(self, child: subprocess.Popen[bytes], seconds: float) -> int:
+        """The exit code; ServiceError when it takes too long, or when nobody waits any more."""
+        deadline = time.monotonic() + seconds
+        while (code := child.poll()) is None:
+            if self.ended.wait(0.1) or time.monotonic() > deadline:
+                raise ServiceError(f"the job did not end within {seconds:g} s", "look at what it waits for")
+        return code
+
     def _job(self, service: Service) -> None:
         """Run to the end; what it prints is in its log like a service's."""
         runtime = self.runtime
@@ -197,8 +219,7 @@ class Launch:
                 argv, account=runtime.account, env=environment, cwd=home, stdout=sink, stderr=sink, session=True
             )
             try:
-                limit = service.ready.deadline if service.ready else 600.0
-                code = child.wait(limit)
+                code = self._wait(child, service.ready.deadline if service.ready else 600.0)
             finally:
                 if child.poll() is None:
                     os.killpg(child.pid, 9)

@@ -48,7 +48,7 @@ class Log:
                 break
             if self._file is not None and archive.name > self._after:
                 continue  # what was current a moment ago
-            with contextlib.suppress(FileNotFoundError), open(archive, "rb") as file:
+            with contextlib.suppress(FileNotFoundError), _open(archive) as file:
                 found.extendleft(reversed(deque((_text(raw) for raw in file), maxlen=lines - len(found))))
         return found
 
@@ -79,7 +79,7 @@ class Log:
             before = self._archives()
             file = None
             with contextlib.suppress(FileNotFoundError):
-                file = open(self.folder / "current", "rb")  # noqa: SIM115  it is read for as long as the reader wants
+                file = _open(self.folder / "current")  # read for as long as the reader wants
             rotating = (self.folder / "previous").exists() or before != self._archives()
             if file is not None and not (rotating and patience):
                 return file, before[-1].name if before else ""
@@ -107,15 +107,20 @@ class Log:
             if not newer:
                 return self._current()  # not rotated: a job began its log anew
             if newer[0].stat().st_ino != mine:  # a slow reader: its file is gone already
-                return open(newer[0], "rb"), self._after
+                return _open(newer[0]), self._after
             if len(newer) > 1:
-                return open(newer[1], "rb"), newer[0].name
+                return _open(newer[1]), newer[0].name
             ahead = self._current()
             if ahead is not None and ahead[1] == newer[0].name:
                 return ahead
             if ahead is not None:  # rotated once more
                 ahead[0].close()
         return None
+
+
+def _open(path: Path) -> BinaryIO:
+    """The folder is the account's, and we may be root: a link put there is not followed, a pipe not waited for."""
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def _text(raw: bytes) -> str:

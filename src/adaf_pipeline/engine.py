@@ -50,6 +50,7 @@ class EngineRun:
     _resources: dict[str, Any] = field(default_factory=dict)
 
     def progress(self, message: str, **data: Json) -> None:
+        self.check()  # who reports often can be interrupted often
         self._emit("progress", self.step, message, data)
 
     def check(self) -> None:

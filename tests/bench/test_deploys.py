@@ -17,7 +17,8 @@ from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.load import Load
 from adaf_pipeline.workflows.receipt import percentile
 
-DEFAULT = "\ndeploy: {probe: {post: /api/probe}}\n"  # 5, 25, 50 % for 20 s each, 50 probes/s
+# 5, 25, 50 % for 20 s each, 50 probes/s; only what comes before the canary is shorter
+DEFAULT = "\ndeploy: {warmup: 0, probe: {post: /api/probe, baseline: 1}}\n"
 BOTH = ("GET", "POST")
 BUDGET = 330.0  # s for the canaries: what has not begun by then is not measured
 

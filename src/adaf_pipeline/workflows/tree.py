@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -94,11 +95,24 @@ def work_copy(inputs: Path, work: Path, account: Account | None) -> None:
 
 
 def take_over(root: Path) -> None:
-    """Make a built tree ours and read-only for everybody else: no set-uid bits, no group or world writing."""
+    """Make a built tree ours and read-only for everybody else: no set-uid bits, no group or world writing.
+
+    By open handles: what a left-over of the build swaps for a link meanwhile is not followed.
+    """
     for folder, folders, names in os.walk(root):
         for path in (Path(folder), *(Path(folder) / n for n in (*folders, *names))):
             if os.geteuid() == 0:
                 os.chown(path, 0, 0, follow_symlinks=False)
-            if not path.is_symlink():
-                mode = path.stat().st_mode & 0o777
-                path.chmod((mode | 0o444 | (0o111 if path.is_dir() else 0)) & ~0o022)
+            if path.is_symlink():
+                continue
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                status = os.fstat(handle)
+                directory = stat.S_ISDIR(status.st_mode)
+                if status.st_nlink > 1 and not directory:
+                    raise PreconditionError(
+                        f"{path}: the build made a hard link", "a release has to hold its own files"
+                    )
+                os.fchmod(handle, (status.st_mode & 0o777 | 0o444 | (0o111 if directory else 0)) & ~0o022)
+            finally:
+                os.close(handle)
