@@ -32,6 +32,12 @@ class Person(Pipeline):
     def configure(self, extra: str = "", file: str = "adaf.yaml", deploy: str = HASTY) -> None:
         (self.folder / file).write_text("apps: {web: {use: python, path: app}}\n" + deploy + extra)
 
+    def state(self) -> Path:
+        """Asked once."""
+        if not hasattr(self, "_state"):
+            self._state = super().state()
+        return self._state
+
     def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
         who = self.account
         known = {"HOME": str(who.home), "PATH": "/usr/local/bin:/usr/bin:/bin"} if who else {**os.environ}

@@ -159,6 +159,7 @@ def test_up_without_s6_says_so_and_makes_nothing(tmp_path: Path) -> None:
     findings = lacking.run("doctor", "--json", PATH="/nowhere").document["findings"]
     assert [f["what"] for f in findings if f["role"] == "runtime" and not f["ok"]] == ["s6-svscan: not found"]
     assert not (lacking.state() / "secrets").exists()
+    lacking.ok("down", "--purge")
 
 
 def test_a_server_of_the_wrong_version_stops_up_before_anything_starts(checkout: Pipeline) -> None:

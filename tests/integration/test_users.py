@@ -51,7 +51,7 @@ def ports(state: Path) -> set[int]:
 
 
 def test_a_user_without_root_has_the_whole_pipeline(person: Person, user: Account) -> None:
-    release, _ = person.live()
+    _, release = person.get()
     document = person.ok("rollback")
     assert document["release"] != release
     assert person.get() == (200, document["release"])
