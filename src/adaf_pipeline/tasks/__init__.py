@@ -29,7 +29,9 @@ def namespace() -> Collection:
 def _add_plugins(found: Collection) -> None:
     from adaf_pipeline.plugins import discover
 
-    registry = discover(Path.cwd())
+    here = Path.cwd()
+    checkout = next((folder for folder in (here, *here.parents) if (folder / "adaf.yaml").exists()), here)
+    registry = discover(checkout)
     for implementation in registry.manager.hook.adaf_tasks.get_hookimpls():
         plugin = implementation.plugin_name
         try:
