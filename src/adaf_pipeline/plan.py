@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from adaf_pipeline.errors import PluginError
@@ -93,8 +93,6 @@ class Plan:
     nothing: str = ""  # why there is nothing to do, when ``steps`` is empty
     result: Callable[[Run], Mapping[str, Json]] | None = None  # the ``--json`` document's own keys
     report: Callable[[Mapping[str, Json]], Iterable[str]] | None = None  # what a person reads at the end
-    exclusive: bool = True  # takes the stack's lock alone
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ids = [step.id for step in self.steps]
