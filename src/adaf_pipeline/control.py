@@ -23,9 +23,9 @@ def ask(state: Path, run: str, command: str, who: str) -> None:
         os.close(handle)
 
 
-def asked(file: Path, command: str) -> bool:
-    """Whether somebody asked this run for ``command``."""
-    return any(record.get("command") == command for record in _records(file))
+def asked(file: Path, command: str) -> int:
+    """How often this run was asked for ``command``."""
+    return sum(record.get("command") == command for record in _records(file))
 
 
 def check(file: Path) -> None:

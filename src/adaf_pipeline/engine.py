@@ -67,8 +67,8 @@ class EngineRun:
                 return
             time.sleep(min(left, 0.1))
 
-    def wanted(self, command: str) -> bool:
-        """Whether another command of the user asked this run for something (``promote``)."""
+    def wanted(self, command: str) -> int:
+        """How often another command of the user asked this run for something (``promote``)."""
         return control.asked(self._control, command)
 
     def resource(self, name: str, make: Callable[[], T]) -> T:

@@ -42,8 +42,8 @@ class Run(Protocol):
     def wait(self, seconds: float) -> None:
         """Sleep, but wake up and raise as soon as the run is asked to end."""
 
-    def wanted(self, command: str) -> bool:
-        """Whether another command of the user asked this run for something (``promote``)."""
+    def wanted(self, command: str) -> int:
+        """How often another command of the user asked this run for something (``promote``)."""
 
     def resource(self, name: str, make: Callable[[], T]) -> T:
         """A thing that lives for several steps (a log reader, a load); closed by the engine at the end."""

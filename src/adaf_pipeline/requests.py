@@ -54,13 +54,17 @@ class TypecheckRequest(Request):
 
 @dataclass(frozen=True)
 class DeployRequest(Request):
-    """``canary``: percentages before 100, () = straight to 100 after the idle colour is ready."""
+    """``canary``: percentages before 100, () = straight to 100 after the idle colour is ready.
+
+    ``hold``: each canary step goes on, watched, until somebody promotes it.
+    """
 
     task = "deploy"
     workflow = "adaf_pipeline.workflows.deploy"
     canary: tuple[float, ...] = ()
     release: str = ""
     force: bool = False
+    hold: bool = False
 
 
 @dataclass(frozen=True)

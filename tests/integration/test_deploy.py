@@ -166,6 +166,21 @@ def test_two_deploys_at_once_and_promote_and_a_rollback_that_pre_empts(pipeline:
     assert done.document["verdict"][0]["outcome"] == "promoted"
 
 
+def test_a_held_deploy_is_promoted_step_by_step_from_a_second_terminal(pipeline: Pipeline) -> None:
+    release, _colour = pipeline.live()
+    pipeline.change()
+    child = pipeline.start("deploy", "--canary=20,40", "--hold", "--json")
+    pipeline.reach(child, "canary-20")
+    first = pipeline.ok("promote")
+    assert (first["step"], first["release"]) == ("canary-40", release)
+    assert pipeline.status()["running"]["task"] == "deploy"
+    second = pipeline.ok("promote")
+    done = pipeline.finish(child)
+    assert done.code == 0, done.stderr
+    assert [v["outcome"] for v in done.document["verdict"]][:2] == ["promoted", "promoted"]
+    assert second["step"] == "" and second["release"] == done.document["release"] != release
+
+
 def test_promote_without_a_deploy_and_an_unknown_release_are_preconditions(pipeline: Pipeline) -> None:
     done = pipeline.run("promote", "--json")
     assert (done.code, done.document["error"]) == (6, "no deploy is running")

@@ -51,6 +51,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(watch.probe, "ProbeStream", Stream)
     monkeypatch.setattr(watch, "TICK", 0.02)
     monkeypatch.setattr(watch, "GLANCE", 0.01)
+    monkeypatch.setattr(watch, "SAY", 0.05)
     monkeypatch.setattr(rollback, "AFTER", 0)
     return made
 

@@ -255,6 +255,31 @@ def test_promote_skips_the_remaining_steps(stack: Stack, world: World) -> None:
     assert [v["outcome"] for v in result.document["verdict"]][:2] == ["skipped", "skipped"]
 
 
+def test_a_held_deploy_needs_one_promote_a_step(stack: Stack) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    asked: list[str] = []
+
+    def ask(event: Event) -> None:
+        if event.kind == "progress" and event.step.startswith("canary-") and "held for" in event.message:
+            asked.append(event.step)
+            control.ask(stack.state, event.run, "promote", "me")
+
+    result = Engine(stack, (ask,)).run(DeployRequest(canary=(20.0, 50.0), hold=True))
+    assert result.document["ok"]
+    assert [v["outcome"] for v in result.document["verdict"]][:2] == ["promoted", "promoted"]
+    assert asked == ["canary-20", "canary-50"]
+
+
+def test_a_held_deploy_that_does_not_hold_is_rolled_back(stack: Stack, world: World) -> None:
+    deploy(stack)
+    change(stack, "bad\n")
+    world.fails = lambda colour, _number: colour == "green"
+    result = Engine(stack).run(DeployRequest(canary=(20.0,), hold=True))
+    assert result.document["exit"] == 4
+    assert weights(result) == {"blue": 100.0}
+
+
 def test_a_rollback_asked_from_outside_undoes_the_deploy(stack: Stack) -> None:
     deploy(stack)
     change(stack, "two\n")

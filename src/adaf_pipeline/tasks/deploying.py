@@ -38,12 +38,14 @@ def typecheck(_c: Context, stack: str = "", json: bool = False) -> None:
     canary="move visitors in steps and judge each: bare for deploy/steps of adaf.yaml, or --canary=5,25,50",
     release="deploy a release that was built before, by the beginning of its id",
     force="also when the same release is live already",
+    hold="stay at each canary step, watching, until `inv promote` (one step each); implies --canary",
 )
 def deploy(
     _c: Context,
     canary: Any = None,
     release: str = "",
     force: bool = False,
+    hold: bool = False,
     stack: str = "",
     json: bool = False,
     plan: bool = False,
@@ -57,8 +59,10 @@ def deploy(
     from adaf_pipeline.requests import DeployRequest
     from adaf_pipeline.tasks.dispatch import dispatch
 
+    if hold and canary is None:
+        canary = True
     dispatch(
-        lambda opened: DeployRequest(canary_steps(canary, opened.config.deploy.steps), release, force),
+        lambda opened: DeployRequest(canary_steps(canary, opened.config.deploy.steps), release, force, hold),
         stack=stack,
         json=json,
         plan=plan,
@@ -84,7 +88,7 @@ def canary_steps(value: Any, default: tuple[float, ...]) -> tuple[float, ...]:
 
 @task()
 def promote(_c: Context, stack: str = "", json: bool = False) -> None:
-    """Tell the running deploy to skip its remaining canary steps.
+    """Tell the running deploy to skip its remaining canary steps; with `deploy --hold`, to go on to the next one.
 
     Example: inv promote
     """
@@ -93,7 +97,10 @@ def promote(_c: Context, stack: str = "", json: bool = False) -> None:
 
     opened = the_stack(stack)
     document = running.promote(opened)
-    show(document, [f"release {document['release']} is live at {document['url']}"], stack=opened, json=json)
+    lines = [f"release {document['release']} is live at {document['url']}"]
+    if document["step"]:
+        lines = [f"the deploy went on to {document['step']} and holds there", "next: inv promote | inv rollback"]
+    show(document, lines, stack=opened, json=json)
 
 
 @task(to="a release id, or the beginning of one; without it the previous good release")

@@ -8,7 +8,7 @@ import time
 
 from adaf_pipeline import control, journal, lock
 from adaf_pipeline.errors import LockedError, PreconditionError, UnhealthyError
-from adaf_pipeline.event import Json
+from adaf_pipeline.event import Event, Json
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.workflows.releases import Releases, live_colour
 
@@ -17,18 +17,25 @@ UNDO = 120.0  # seconds an undo may take
 
 
 def promote(stack: Stack) -> dict[str, Json]:
-    """Ask the running deploy to go on at once, and wait for its end. PreconditionError when none runs."""
+    """Ask the running deploy to go on at once, and wait for its end, or for the next step that it holds at.
+
+    PreconditionError when none runs.
+    """
     owner = _deploy(stack)
     if owner is None:
         raise PreconditionError("no deploy is running", "inv status; inv deploy --canary starts one")
-    control.ask(stack.state, str(owner["run"]), "promote", _who())
-    print(f"asked run {owner['run']}; waiting for its end", file=sys.stderr)
-    _until_gone(stack, str(owner["run"]), PATIENCE)
+    run = str(owner["run"])
+    seen = len(_events(stack, run))
+    control.ask(stack.state, run, "promote", _who())
+    print(f"asked run {run}; waiting for it", file=sys.stderr)
+    step = _until_held(stack, run, seen)
+    if step:
+        return {"ok": True, "task": "promote", "run": run, "step": step, **_live(stack)}
     if not _ended_well(stack, str(owner["run"])):
         raise UnhealthyError(
             "the deploy did not hold and was rolled back", f"inv releases; {stack.state}/runs has its journal"
         )
-    return {"ok": True, "task": "promote", "run": owner["run"], **_live(stack)}
+    return {"ok": True, "task": "promote", "run": run, "step": "", **_live(stack)}
 
 
 def preempt(stack: Stack) -> dict[str, Json] | None:
@@ -64,8 +71,32 @@ def _until_gone(stack: Stack, run: str, seconds: float) -> None:
         time.sleep(0.1)
 
 
+def _until_held(stack: Stack, run: str, seen: int) -> str:
+    """The canary step at which a held deploy stops next, after its first ``seen`` events; "" when it ended instead."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        owner = lock.owner(stack.state)
+        events = _events(stack, run)
+        held = events and events[0].data.get("request", {}).get("hold")
+        steps = [event.step for event in events[seen:] if event.kind == "begin" and event.step.startswith("canary-")]
+        if held and steps:
+            return steps[0]
+        if owner is None or owner["run"] != run:
+            return ""
+        if time.monotonic() > deadline:
+            raise LockedError(f"run {run} did not end within {PATIENCE:g} s", f"pid {owner['pid']} holds the stack")
+        time.sleep(0.1)
+
+
+def _events(stack: Stack, run: str) -> list[Event]:
+    try:
+        return list(journal.read(journal.directory(stack.state) / f"{run}.jsonl"))
+    except FileNotFoundError:  # it has the lock, and is about to write its first line
+        return []
+
+
 def _ended_well(stack: Stack, run: str) -> bool:
-    events = list(journal.read(journal.directory(stack.state) / f"{run}.jsonl"))
+    events = _events(stack, run)
     return bool(events) and events[-1].kind == "end" and bool(events[-1].data.get("ok"))
 
 

@@ -99,17 +99,30 @@ class DeploySteps:
         return tuple(found)
 
     def _canary_step(self, percent: float) -> Step:
+        hold = self.request.hold
+        until = "until `inv promote`" if hold else f"for {self.settings.window:g} s or more, then a verdict"
+
         def do(run: Run) -> Json:
-            if run.wanted("promote"):
+            # a held step is promoted once each; without --hold one promote skips all that are left
+            used = sum(o.get("outcome") == "promoted" for s, o in run.outputs.items() if s.startswith("canary-"))
+            if not hold and run.wanted("promote"):
                 return {"outcome": "skipped", "reason": "promoted by hand", "share": dict(self.stack.balancer.share())}
             output = self.shift(run, percent)
-            watch, window = self.watch(run), self.settings.window
-            judged = watch.until_judged(run, f"canary-{percent:g}", f"canary at {percent:g} %", window, promotable=True)
+            if hold:
+                run.progress(f"held at {percent:g} % and watched: `inv promote` goes on, `inv rollback` takes it back")
+            judged = self.watch(run).until_judged(
+                run,
+                f"canary-{percent:g}",
+                f"canary at {percent:g} %",
+                self.settings.window,
+                promoted=lambda: run.wanted("promote") > used,
+                hold=hold,
+            )
             return {**output, **judged}
 
         return Step(
             f"canary-{percent:g}",
-            f"{percent:g} % of the visitors for {self.settings.window:g} s or more, then a verdict",
+            f"{percent:g} % of the visitors {until}",
             do,
             proof=lambda _run: "not done",
             undo=self.unshift,
@@ -258,7 +271,7 @@ class DeploySteps:
     def bake(self, run: Run) -> Json:
         if not self.settings.bake:
             return {"outcome": "skipped", "reason": "deploy/bake is 0"}
-        return self.watch(run).until_judged(run, "bake", "bake", self.settings.bake, promotable=False)
+        return self.watch(run).until_judged(run, "bake", "bake", self.settings.bake)
 
     def confirm(self, run: Run) -> Json:
         if self.stack.balancer.share().get(self.idle, 0) < 100:

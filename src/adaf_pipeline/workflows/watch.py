@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from adaf_pipeline.config import DeploySettings
@@ -66,10 +67,19 @@ class Watch:
         self.evidence.lost(self.log.missing)
         return self.evidence.judge()
 
-    def until_judged(self, run: Run, step: str, what: str, window: float, *, promotable: bool) -> dict[str, Json]:
+    def until_judged(
+        self,
+        run: Run,
+        step: str,
+        what: str,
+        window: float,
+        *,
+        promoted: Callable[[], bool] = lambda: False,
+        hold: bool = False,
+    ) -> dict[str, Json]:
         """Watch for ``window`` seconds at least and up to max_windows of them; UnhealthyError when it does not hold.
 
-        A pass needs data: without it ``on_doubt`` decides.
+        A pass needs data: without it ``on_doubt`` decides. ``promoted`` ends it early; with ``hold`` nothing else does.
         """
         began = time.monotonic()
         limit = window * self.settings.max_windows
@@ -87,9 +97,14 @@ class Watch:
                     f"{what}: {judged.reason}", f"inv logs --service {self._service(run)}; the previous release serves"
                 )
             self._refuse_losses(judged)
-            if promotable and run.wanted("promote"):
+            if promoted():
                 return {**_json(judged), "outcome": "promoted", "reason": f"promoted by hand; so far: {judged.reason}"}
             spent = now - began
+            if hold:
+                if now - said >= SAY:
+                    said = now
+                    run.progress(f"{what}: held for {spent:.0f} s, {judged.reason}", verdict=judged.outcome)
+                continue
             if spent >= window and judged.outcome == "pass":
                 return _json(judged)
             if spent >= limit:
