@@ -75,6 +75,14 @@ class Registry:
                 self.broken[plugin] = f"adaf_backends: {type(exc).__name__}: {exc}"
         return found
 
+    def check_tasks(self) -> None:
+        """Record whose ``adaf_tasks`` raises: the listing of tasks only warns of it."""
+        for implementation in self.manager.hook.adaf_tasks.get_hookimpls():
+            try:
+                list(implementation.function())  # type: ignore[call-overload]
+            except Exception as exc:  # noqa: BLE001
+                self.broken[implementation.plugin_name] = f"adaf_tasks: {type(exc).__name__}: {exc}"
+
     def load(self, role: str, name: str, where: str) -> type[Any]:
         """The class that fills a role. PluginError when unknown, doubled or broken; ``where``: the config's path."""
         found = self.backends()

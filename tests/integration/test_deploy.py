@@ -173,7 +173,9 @@ def test_a_held_deploy_is_promoted_step_by_step_from_a_second_terminal(pipeline:
     pipeline.reach(child, "canary-20")
     first = pipeline.ok("promote")
     assert (first["step"], first["release"]) == ("canary-40", release)
-    assert pipeline.status()["running"]["task"] == "deploy"
+    running = pipeline.status()["running"]
+    assert (running["task"], running["step"], running["hold"]) == ("deploy", "canary-40", True)
+    assert "held there, and watched: inv promote" in pipeline.run("status").stdout
     second = pipeline.ok("promote")
     done = pipeline.finish(child)
     assert done.code == 0, done.stderr

@@ -109,6 +109,9 @@ def test_statements_and_commands_run_on_the_primary(pipeline: Pipeline) -> None:
 def test_logs_and_doctor(pipeline: Pipeline) -> None:
     done = pipeline.run("logs", "--service=proxy.1", "--lines=3")
     assert done.code == 0 and len(done.stdout.splitlines()) == 3
+    assert len(pipeline.ok("logs", "--service=proxy.1", "--lines=2")["lines"]) == 2
+    assert pipeline.run("logs", "--service=proxy.1", "--follow", "--json").code == 2
+    assert pipeline.run("psql", "--json").code == 2
     done = pipeline.run("logs", "--service=nothing.1")
     assert done.code == 6 and "no service nothing.1" in done.stderr
     document = pipeline.ok("doctor")

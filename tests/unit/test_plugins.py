@@ -176,6 +176,18 @@ class Half(Cache):
     Settings = plugins.Registry  # never reached: the class is refused first
 
 
+def test_a_plugin_whose_tasks_raise_is_listed_as_broken() -> None:
+    class Raises:
+        @staticmethod
+        @impl
+        def adaf_tasks() -> list[object]:
+            raise RuntimeError("nope")
+
+    found = registry(one=Raises)
+    found.check_tasks()
+    assert found.broken == {"one": "adaf_tasks: RuntimeError: nope"}
+
+
 def test_every_hook_is_one_of_five() -> None:
     found = [name for name in vars(hooks) if name.startswith("adaf_")]
     assert sorted(found) == ["adaf_backends", "adaf_event", "adaf_guards", "adaf_plan", "adaf_tasks"]

@@ -19,6 +19,7 @@ def psql(_c: Context, command: str = "", admin: bool = False, stack: str = "", j
 
     opened = the_stack(stack)
     if not command:
+        _no_shell(json)
         _shell(*opened.database.shell())
         return
     columns, rows = opened.database.query(command, admin=admin)
@@ -42,6 +43,7 @@ def redis(_c: Context, command: str = "", stack: str = "", json: bool = False) -
 
     opened = the_stack(stack)
     if not command:
+        _no_shell(json)
         _shell(*opened.cache.shell())
         return
     try:
@@ -51,6 +53,15 @@ def redis(_c: Context, command: str = "", stack: str = "", json: bool = False) -
     answer = opened.cache.command(*words)
     lines = answer.splitlines() if isinstance(answer, str) else [str(answer)]
     show({"ok": True, "task": "redis", "answer": answer}, lines, stack=opened, json=json)
+
+
+def _no_shell(json: bool) -> None:
+    from adaf_pipeline.errors import ConfigError
+
+    if json:
+        raise ConfigError(
+            "--json without --command: a shell prints no document", "give the one statement with --command"
+        )
 
 
 def _shell(argv: tuple[str, ...], env: Mapping[str, str]) -> None:

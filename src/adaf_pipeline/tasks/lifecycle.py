@@ -68,20 +68,28 @@ def status(_c: Context, stack: str = "", json: bool = False) -> None:
 
 
 @task(service="which one: database.1, web.blue.1, ...", lines="how many lines", follow="go on until Ctrl-C")
-def logs(_c: Context, service: str = "", lines: str = "50", follow: bool = False, stack: str = "") -> None:
+def logs(
+    _c: Context, service: str = "", lines: str = "50", follow: bool = False, stack: str = "", json: bool = False
+) -> None:
     """Print the newest lines of a service's log.
 
     Example: inv logs --service proxy.1 --follow
     """
     from adaf_pipeline.errors import ConfigError, PreconditionError
-    from adaf_pipeline.tasks.dispatch import the_stack
+    from adaf_pipeline.tasks.dispatch import show, the_stack
 
     opened = the_stack(stack)
+    if json and follow:
+        raise ConfigError("--follow with --json: a document has an end", "leave one of the two out")
     if not service:
         known = ", ".join(sorted(opened.runtime.observe())) or "none yet: inv up"
         raise PreconditionError("which service? (--service NAME)", f"there are: {known}")
     if not lines.isascii() or not lines.isdigit():
         raise ConfigError(f"--lines={lines}: not a number", "for example --lines=200")
+    if json:
+        said = list(opened.runtime.logs(service, int(lines)))
+        show({"ok": True, "task": "logs", "service": service, "lines": said}, (), stack=opened, json=True)
+        return
     for line in opened.runtime.logs(service, int(lines), follow=follow):
         print(line, flush=follow)
 
@@ -135,6 +143,7 @@ def plugins(_c: Context, json: bool = False) -> None:
     except AdafError as exc:
         trouble = exc.message  # a listing has to work without a good adaf.yaml
     registry = discover(checkout)
+    registry.check_tasks()
     rows = [
         {
             "role": role,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from adaf_pipeline import lock
+from adaf_pipeline import journal, lock
 from adaf_pipeline.errors import AdafError
 from adaf_pipeline.event import Json
 from adaf_pipeline.roles import StackView
@@ -50,9 +50,20 @@ def status(stack: StackView) -> dict[str, Json]:
         "live": live,
         "services": sorted(services, key=lambda s: str(s["name"])),
         "memory_mb": round(sum(float(str(s["memory_mb"])) for s in services), 1),
-        "running": running,
+        "running": running and {**running, **_progress(stack, str(running["run"]))},
         "bad": bad,
     }
+
+
+def _progress(stack: StackView, run: str) -> dict[str, Json]:
+    """At which step a run is, by its journal, and whether it holds at canary steps."""
+    try:
+        events = list(journal.read(journal.directory(stack.state) / f"{run}.jsonl"))
+    except OSError:  # about to be written, or somebody else's
+        events = []
+    steps = [event.step for event in events if event.kind in ("begin", "undo")]
+    hold = bool(events and events[0].data.get("request", {}).get("hold"))
+    return {"step": steps[-1] if steps else "", "hold": hold}
 
 
 def status_lines(document: Mapping[str, Json]) -> Iterable[str]:
@@ -65,7 +76,10 @@ def status_lines(document: Mapping[str, Json]) -> Iterable[str]:
     yield f"{document['url']}   {live}"
     if document["running"]:
         record = document["running"]
-        yield f"running now: {record['task']} by {record['who']} (pid {record['pid']})"
+        at = f", at {record['step']}" if record["step"] else ""
+        yield f"running now: {record['task']} by {record['who']} (pid {record['pid']}){at}"
+        if record["hold"] and record["step"].startswith("canary-"):
+            yield "it is held there, and watched: inv promote | inv rollback"
     yield f"{'service':18} {'state':7} {'ready':6} {'memory':>9}  reason"
     for service in document["services"]:
         ready = "yes" if service["ready"] else "no"
@@ -113,7 +127,9 @@ def findings(stack: StackView) -> list[dict[str, Json]]:
         try:
             found += [{"role": role, **asdict(finding)} for finding in getattr(stack, role).doctor()]
         except AdafError as exc:
-            found.append({"role": role, "ok": False, "what": exc.message, "hint": exc.hint})
+            refused = {"ok": False, "what": exc.message, "hint": exc.hint}
+            if not any(refused.items() <= earlier.items() for earlier in found):  # what no role can do without
+                found.append({"role": role, **refused})
     try:
         for app in stack.apps.values():
             app.check()
