@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-import yaml
 
+from adaf_pipeline import yamlfile
 from adaf_pipeline.errors import ConfigError
 from adaf_pipeline.event import Json
 
@@ -115,7 +115,7 @@ def find(start: Path | None = None) -> Path:
 
 def load(file: Path) -> Config:
     """Read and check the core's keys. ConfigError with the path of the key and a suggestion."""
-    raw = _read(file)
+    raw = yamlfile.read(file)
     core = typed(raw, Core, "", file.name)
     if not core.apps:
         raise ConfigError(f"{file.name}: apps: no application", "for example  apps: {web: {use: nextjs, path: .}}")
@@ -133,26 +133,6 @@ def load(file: Path) -> Config:
     roles = {key: _section(getattr(core, key), key, file.name) for key in ROLE_KEYS}
     apps = {name: _section(value, f"apps/{name}", file.name) for name, value in core.apps.items()}
     return Config(file, core.name, roles, apps, core.deploy)
-
-
-def _read(file: Path) -> Any:
-    try:
-        body = file.read_text(encoding="utf-8")
-    except FileNotFoundError as exc:
-        raise ConfigError(f"{file}: not found", "`ADAF_CONFIG` or the current folder must lead to it") from exc
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{file}: cannot be read: {reason}", "it has to be a readable UTF-8 text file") from exc
-    try:
-        return yaml.load(body, Loader=yaml.CSafeLoader) or {}
-    except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark
-        where = f"{file.name}:{mark.line + 1}:{mark.column + 1}" if mark else file.name
-        raise ConfigError(f"{where}: not YAML: {exc.problem or exc.context}", "look at the indentation there") from exc
-    except yaml.YAMLError as exc:
-        raise ConfigError(f"{file.name}: not YAML: {exc}".replace("\n", " "), "it has to be plain YAML text") from exc
-    except (ValueError, RecursionError) as exc:  # impossible dates, bottomless nesting
-        raise ConfigError(f"{file.name}: a value cannot be read: {exc}", "quote it, or write it another way") from exc
 
 
 def _section(value: Any, path: str, file: str) -> Section:

@@ -1,0 +1,87 @@
+"""Reading adaf.yaml: plain YAML of a sane size, in which nothing is said twice. Every refusal says where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from adaf_pipeline.errors import ConfigError
+from adaf_pipeline.event import Json
+
+BYTES = 1_000_000  # a configuration that is longer is a mistake: a dump, a log, the wrong file
+DEPTH = 50
+
+
+def read(file: Path) -> Json:
+    """The file's content as plain data, {} when it is empty. ConfigError for anything but one sound YAML document."""
+    try:
+        with open(file, "rb") as source:
+            raw = source.read(BYTES + 1)
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{file}: not found", "`ADAF_CONFIG` or the current folder must lead to it") from exc
+    except OSError as exc:
+        raise ConfigError(f"{file}: cannot be read: {exc.strerror}", "it has to be a readable text file") from exc
+    if len(raw) > BYTES:
+        raise ConfigError(f"{file}: more than a megabyte", "is it the right file?")
+    try:
+        body = raw.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{file}: cannot be read: not UTF-8 text", "save it as UTF-8") from exc
+    try:
+        _look(body, file.name)
+        node = yaml.compose(body, Loader=yaml.CSafeLoader)
+        if node is not None:
+            _check(node, file.name, "")
+        found = yaml.load(body, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark
+        where = f"{file.name}:{mark.line + 1}:{mark.column + 1}" if mark else file.name
+        raise ConfigError(f"{where}: not YAML: {exc.problem or exc.context}", "look at the indentation there") from exc
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{file.name}: not YAML: {exc}".replace("\n", " "), "it has to be plain YAML text") from exc
+    except (ValueError, RecursionError, OverflowError) as exc:  # impossible dates
+        raise ConfigError(f"{file.name}: a value cannot be read: {exc}", "quote it, or write it another way") from exc
+    return {} if found is None else found
+
+
+def _look(body: str, name: str) -> None:
+    """What must be refused before anything is built from it."""
+    depth = documents = 0
+    for event in yaml.parse(body, Loader=yaml.CSafeLoader):
+        mark = event.start_mark
+        where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        if isinstance(event, yaml.AliasEvent):  # a few lines of them unfold to gigabytes
+            raise ConfigError(f"{where}: *{event.anchor}: aliases are not read", "write the value out")
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+        if documents > 1:
+            raise ConfigError(f"{where}: a second document", "one file is one stack: remove the `---`")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise ConfigError(f"{where}: nested more than {DEPTH} deep", "look for a bracket that is never closed")
+
+
+def _check(node: yaml.Node, name: str, path: str) -> None:
+    """Keys are text and said once; numbers are numbers."""
+    where = f"{name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+    endless = isinstance(node, yaml.ScalarNode) and node.value.lower().lstrip("+-") in (".nan", ".inf")
+    if endless and node.tag.endswith(":float"):
+        raise ConfigError(f"{where}: {path}: {node.value} is no number to work with", "write a finite one")
+    if isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            _check(item, name, f"{path}/{number}")
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        at = f"{name}:{line}:{key.start_mark.column + 1}"
+        if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith(":str"):
+            said = key.value if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+            raise ConfigError(f"{at}: {path or 'the file'}: the key {said} is not text", "quote it")
+        inner = f"{path}/{key.value}".strip("/")
+        if key.value in seen:
+            raise ConfigError(f"{at}: {inner}: said twice, first in line {seen[key.value]}", "remove one of the two")
+        seen[key.value] = line
+        _check(value, name, inner)
