@@ -72,7 +72,8 @@ def test_a_broken_plugin_breaks_nothing_but_what_it_is_needed_for(broken: Person
     done = broken.run("plugins", "--json")
     assert (done.code, done.document["ok"]) == (0, False)
     reasons = done.document["broken"]
-    assert sorted(reasons) == ["file:broken", "file:lost", "file:misspelt", "file:script"]
+    assert sorted(reasons) == ["file:broken", "file:lost", "file:misspelt", "file:script", "file:tasks"]
+    assert reasons["file:tasks"] == "adaf_tasks: ValueError: no"
     assert reasons["file:broken"].startswith("SyntaxError: ")
     assert "nothing_like_this" in reasons["file:lost"]
     assert "adaf_backend" in reasons["file:misspelt"]
