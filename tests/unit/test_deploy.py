@@ -271,6 +271,12 @@ def test_a_held_deploy_needs_one_promote_a_step(stack: Stack) -> None:
     assert asked == ["canary-20", "canary-50"]
 
 
+def test_a_first_release_has_no_step_to_hold_at_and_says_so(stack: Stack) -> None:
+    plan = Engine(stack).plan(DeployRequest(canary=(20.0,), hold=True))
+    (why,) = [step.why for step in plan.steps if step.id == "preflight"]
+    assert why == "nothing is live yet, so there is no step to hold at"
+
+
 def test_a_held_deploy_that_does_not_hold_is_rolled_back(stack: Stack, world: World) -> None:
     deploy(stack)
     change(stack, "bad\n")

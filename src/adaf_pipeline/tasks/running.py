@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 
 from adaf_pipeline import control, journal, lock
 from adaf_pipeline.errors import LockedError, PreconditionError, UnhealthyError
@@ -28,7 +29,7 @@ def promote(stack: Stack) -> dict[str, Json]:
     seen = len(_events(stack, run))
     control.ask(stack.state, run, "promote", _who())
     print(f"asked run {run}; waiting for it", file=sys.stderr)
-    step = _until_held(stack, run, seen)
+    step = _until_gone(stack, run, PATIENCE, lambda: _next_held(stack, run, seen))
     if step:
         return {"ok": True, "task": "promote", "run": run, "step": step, **_live(stack)}
     if not _ended_well(stack, str(owner["run"])):
@@ -60,32 +61,25 @@ def _deploy(stack: Stack) -> dict[str, Json] | None:
     return owner
 
 
-def _until_gone(stack: Stack, run: str, seconds: float) -> None:
+def _until_gone(stack: Stack, run: str, seconds: float, unless: Callable[[], str] = lambda: "") -> str:
+    """Wait until the run ended (returns ""), or until ``unless`` says something (returns that)."""
     deadline = time.monotonic() + seconds
     while True:
         owner = lock.owner(stack.state)
-        if owner is None or owner["run"] != run:
-            return
+        said = unless()
+        if said or owner is None or owner["run"] != run:
+            return said
         if time.monotonic() > deadline:
             raise LockedError(f"run {run} did not end within {seconds:g} s", f"pid {owner['pid']} holds the stack")
         time.sleep(0.1)
 
 
-def _until_held(stack: Stack, run: str, seen: int) -> str:
-    """The canary step at which a held deploy stops next, after its first ``seen`` events; "" when it ended instead."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        owner = lock.owner(stack.state)
-        events = _events(stack, run)
-        held = events and events[0].data.get("request", {}).get("hold")
-        steps = [event.step for event in events[seen:] if event.kind == "begin" and event.step.startswith("canary-")]
-        if held and steps:
-            return steps[0]
-        if owner is None or owner["run"] != run:
-            return ""
-        if time.monotonic() > deadline:
-            raise LockedError(f"run {run} did not end within {PATIENCE:g} s", f"pid {owner['pid']} holds the stack")
-        time.sleep(0.1)
+def _next_held(stack: Stack, run: str, seen: int) -> str:
+    """The canary step at which a held deploy stopped after its first ``seen`` events; "" when there is none."""
+    events = _events(stack, run)
+    if not events or not events[0].data.get("request", {}).get("hold"):
+        return ""
+    return next((e.step for e in events[seen:] if e.kind == "begin" and e.step.startswith("canary-")), "")
 
 
 def _events(stack: Stack, run: str) -> list[Event]:

@@ -133,7 +133,10 @@ class DeploySteps:
     # ---------------------------------------------------------------------------------------------- what they do
 
     def _preflight_why(self) -> str:
-        return f"{self.live} serves and answers" if self.live else "nothing is live yet"
+        nowhere = ", so there is no step to hold at" if self.request.hold and not self.canary else ""
+        if not self.live:
+            return f"nothing is live yet{nowhere}"
+        return f"{self.live} serves and answers" if self.facts["answers"] else f"{self.live} does not answer{nowhere}"
 
     def preflight(self, run: Run) -> Json:
         """Look at what is live. A sick one does not stop a deploy: shipping the fix has to be possible."""
