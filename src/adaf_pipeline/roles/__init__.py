@@ -1,0 +1,35 @@
+"""The replaceable responsibilities. A backend is a class that fills one of these, chosen by name in adaf.yaml.
+
+Every backend is constructed as ``Backend(settings, stack)``: its own ``Settings`` (a msgspec.Struct) already validated,
+and a StackView through which it reaches the other roles, late. Constructors do no I/O.
+"""
+
+from adaf_pipeline.roles.app import App, Migrations, Problem, Workplace
+from adaf_pipeline.roles.role import Binding, Finding, Progress, Role, RoleName, StackView, View
+from adaf_pipeline.roles.runtime import Change, Observed, Runtime
+from adaf_pipeline.roles.stores import Cache, Database, Secrets
+from adaf_pipeline.roles.traffic import Balancer, Proxy, RequestLog, Served
+
+__all__ = [
+    "App",
+    "Balancer",
+    "Binding",
+    "Cache",
+    "Change",
+    "Database",
+    "Finding",
+    "Migrations",
+    "Observed",
+    "Problem",
+    "Progress",
+    "Proxy",
+    "RequestLog",
+    "Role",
+    "RoleName",
+    "Runtime",
+    "Secrets",
+    "Served",
+    "StackView",
+    "View",
+    "Workplace",
+]
