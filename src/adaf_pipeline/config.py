@@ -6,15 +6,17 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from adaf_pipeline import yamlfile
+from adaf_pipeline import overlays, yamlfile
 from adaf_pipeline.errors import ConfigError
 from adaf_pipeline.event import Json
+from adaf_pipeline.overlays import Sources
+from adaf_pipeline.overrides import overrides
 
 FILE = "adaf.yaml"
 S = TypeVar("S")
@@ -95,67 +97,110 @@ class Config:
     roles: Mapping[str, Section]
     apps: Mapping[str, Section]
     deploy: DeploySettings
+    sources: Sources = field(default_factory=lambda: Sources(FILE))
 
     def settings(self, section: Section, kind: type[S]) -> S:
         """Phase two: a section as its backend's Settings."""
-        return typed(section.raw, kind, section.path, self.file.name)
+        return typed(section.raw, kind, section.path, self.sources)
+
+    def blame(self, error: ConfigError) -> ConfigError:
+        """What a backend refused, ``apps/web/entry: ...``, with the file, overlay or variable that says it."""
+        path = error.message.partition(": ")[0]
+        known = {section.path for section in (*self.roles.values(), *self.apps.values())}
+        if not any(path == one or path.startswith(f"{one}/") for one in known):
+            return error
+        return ConfigError(f"{self.sources.of(path)}: {error.message}", error.hint, detail=error.detail)
 
 
 def find(start: Path | None = None) -> Path:
-    """adaf.yaml here or in a folder above (ADAF_CONFIG names another); PreconditionError-like ConfigError when none."""
-    named = os.environ.get("ADAF_CONFIG")
-    if named:
-        return Path(named).absolute()
-    here = (start or Path.cwd()).absolute()
+    """adaf.yaml here or in a folder above (ADAF_CONFIG names another). ConfigError when there is none."""
+    named = Path(os.environ.get("ADAF_CONFIG", ""))
+    if named.is_absolute():
+        return named
+    try:
+        here = (start or Path.cwd()).absolute()
+    except OSError as exc:  # somebody removed it
+        raise ConfigError(f"the current folder is gone: {exc.strerror}", "cd into the project's folder") from exc
+    if named.name:
+        return here / named
     for folder in (here, *here.parents):
-        if (folder / FILE).exists():
+        if os.path.lexists(folder / FILE):  # a link that leads nowhere is the mistake to be told of
             return folder / FILE
     raise ConfigError(f"{FILE}: not found in {here} or above", "run this in the project's folder, or set ADAF_CONFIG")
 
 
-def load(file: Path) -> Config:
-    """Read and check the core's keys. ConfigError with the path of the key and a suggestion."""
-    raw = yamlfile.read(file)
-    core = typed(raw, Core, "", file.name)
+def load(file: Path, stack: str = "", environ: Mapping[str, str] | None = None, said_by: str = "--stack") -> Config:
+    """Read and check the core's keys: the file, the overlay of ``stack``, the ADAF_A__B of ``environ``.
+
+    ConfigError with the path of the key, who said it, and a suggestion. ``said_by``: who named the stack.
+    """
+    tree, sources = _layers(file, stack, environ or {}, said_by)
+    core = typed(tree, Core, "", sources)
     if not core.apps:
-        raise ConfigError(f"{file.name}: apps: no application", "for example  apps: {web: {use: nextjs, path: .}}")
+        where = sources.where("apps")
+        raise ConfigError(f"{where}: no application", "for example  apps: {web: {use: nextjs, path: .}}")
     for name in core.apps:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,20}", name):
-            raise ConfigError(
-                f"{file.name}: apps/{name}: not a name", "lower-case letters, digits and dashes, at most 21"
-            )
+            where = sources.where(f"apps/{name}")
+            raise ConfigError(f"{where}: not a name", "lower-case letters, digits and dashes, at most 21")
+    roles = {key: _section(getattr(core, key), key, sources) for key in ROLE_KEYS}
+    apps = {name: _section(value, f"apps/{name}", sources) for name, value in core.apps.items()}
     if len(core.apps) > 1:
-        second = sorted(core.apps)[1]
-        raise ConfigError(f"{file.name}: apps/{second}: one application a stack for now", "give it a stack of its own")
+        where = sources.where(f"apps/{sorted(core.apps)[1]}")
+        raise ConfigError(f"{where}: one application a stack for now", "give it a stack of its own")
     if list(core.deploy.steps) != sorted(set(core.deploy.steps)):
         given = ", ".join(f"{percent:g}" for percent in core.deploy.steps)
-        raise ConfigError(f"{file.name}: deploy/steps: [{given}] does not rise", "for example  steps: [5, 25, 50]")
-    roles = {key: _section(getattr(core, key), key, file.name) for key in ROLE_KEYS}
-    apps = {name: _section(value, f"apps/{name}", file.name) for name, value in core.apps.items()}
-    return Config(file, core.name, roles, apps, core.deploy)
+        raise ConfigError(
+            f"{sources.where('deploy/steps')}: [{given}] does not rise", "for example  steps: [5, 25, 50]"
+        )
+    return Config(file, core.name, roles, apps, core.deploy, sources)
 
 
-def _section(value: Any, path: str, file: str) -> Section:
+def _layers(file: Path, stack: str, environ: Mapping[str, str], said_by: str) -> tuple[Json, Sources]:
+    tree, sources = yamlfile.read(file), Sources(file.name)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Core) if field.name in ROLE_KEYS}
+    if isinstance(tree, dict):
+        overlays.spell_out(tree, defaults)
+    own = tree.get("name", Core.name) if isinstance(tree, dict) else ""
+    if stack and (stack != own or stack in overlays.overlays(file)):
+        beside = overlays.overlay(file, stack, said_by)
+        layer = overlays.read(beside)
+        if layer.get("name") is None:
+            layer["name"] = stack
+        if isinstance(tree, dict):
+            overlays.put(tree, layer, beside.name, sources, defaults)
+    for variable, path, value in overrides(environ, tree):
+        for key in reversed(path):
+            value = {key: value}
+        if isinstance(tree, dict):
+            overlays.put(tree, value, variable, sources, defaults)
+    return tree, sources
+
+
+def _section(value: Any, path: str, sources: Sources) -> Section:
     if isinstance(value, str):
         return Section(path, value, {})
     if not isinstance(value, dict):
         raise ConfigError(
-            f"{file}: {path}: expected a backend's name or a mapping, got {_kind(value)}",
+            f"{sources.where(path)}: expected a backend's name or a mapping, got {_kind(value)}",
             f"for example  {path}: {{use: NAME}}",
         )
     raw = dict(value)
     use = raw.pop("use", None)
     if not isinstance(use, str):
-        raise ConfigError(f"{file}: {path}/use: which backend? (a name)", "`inv plugins` lists what there is")
+        raise ConfigError(
+            f"{sources.where(f'{path}/use')}: which backend? (a name)", "`inv plugins` lists what there is"
+        )
     return Section(path, use, raw)
 
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`(?: - at `\$(.*)`)?$", re.DOTALL)
-_AT = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$(.*)`)?$", re.DOTALL)
+_KEY = re.compile(r"([a-z_]+(?:/[^:]+)?): (.*)", re.DOTALL)  # how a Settings' own check names its key
 
 
-def typed(raw: Any, kind: type[S], path: str, file: str) -> S:
-    """``raw`` as the msgspec Struct ``kind``; ConfigError ``file: a/b: what, did you mean ...``."""
+def typed(raw: Any, kind: type[S], path: str, sources: Sources) -> S:
+    """``raw`` as the msgspec Struct ``kind``; ConfigError ``adaf.yaml: a/b: what, did you mean ...``."""
     try:
         return msgspec.convert(raw, kind, strict=True)
     except msgspec.ValidationError as exc:
@@ -167,16 +212,44 @@ def typed(raw: Any, kind: type[S], path: str, file: str) -> S:
         near = difflib.get_close_matches(key, known, n=1)
         mean = f', did you mean "{near[0]}"?' if near else ""
         raise ConfigError(
-            f"{file}: {_join(path, inner, key)}: unknown key{mean}",
+            f"{sources.where(_join(path, inner, _short(key)))}: unknown key{mean}",
             f"known here: {', '.join(sorted(known)) or 'nothing'}",
         )
     at = _AT.match(message)
     what, inner = (at.group(1), _slashes(at.group(2) or "")) if at else (message, "")
+    if inner.endswith("...") or "- at `key` in" in message:  # msgspec does not say which one
+        inner = _join(inner.removesuffix("...").strip("/"), _short(_offender(raw, kind, inner.removesuffix("/..."))))
+    own = _KEY.match(what)
+    if own and own.group(1).partition("/")[0] in _fields(kind, inner):
+        inner, what = _join(inner, own.group(1)), own.group(2)
     what = what[0].lower() + what[1:].replace("`", '"')
     raise ConfigError(
-        f"{file}: {_join(path, inner) or 'the file'}: {what}",
-        "docs/design.md and the comments of adaf.yaml show every key",
+        f"{sources.where(_join(path, inner))}: {what}",
+        "docs/configuration.md and the comments of adaf.yaml show what goes there",
     )
+
+
+def _offender(raw: Any, kind: type[Any], inner: str) -> str:
+    """Which entry of the mapping at ``inner`` is refused on its own; "" when it cannot be told."""
+    *above, last = inner.split("/")
+    holder = raw
+    for part in above:
+        holder = holder[part] if isinstance(holder, dict) else {}
+    entries = holder.get(last) if isinstance(holder, dict) else None
+    for key, value in (entries or {}).items():
+        one: Any = {last: {key: value}}
+        for part in reversed(above):
+            one = {part: one}
+        try:
+            msgspec.convert(one, kind, strict=True)
+        except msgspec.ValidationError as exc:
+            if "- at `key` in" in str(exc) or "[...]" in str(exc):
+                return str(key)
+    return ""
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= 80 else f"{key[:77]}..."
 
 
 def _fields(kind: type[Any], inner: str) -> list[str]:
@@ -201,6 +274,7 @@ def _join(*parts: str) -> str:
 def _kind(value: Any) -> str:
     names: dict[type, str] = {
         list: "a list",
+        dict: "a mapping",
         int: "a number",
         float: "a number",
         bool: "true/false",

@@ -1,6 +1,7 @@
 """The JSON schema of adaf.yaml, for editors: the core's keys, and for each role the Settings of every backend there is.
 
-``python -m adaf_pipeline.schema > adaf.schema.json`` writes it; the first line of adaf.yaml names it.
+``python -m adaf_pipeline.schema > adaf.schema.json`` writes it; the first line of adaf.yaml names it. An overlay,
+which says only what differs, may name it as well: so nothing is required that another layer may have said.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def schema(registry: Registry) -> dict[str, Json]:
         core[role] = {**core[role], **_section(registry, role, definitions, {})}
     app = _section(registry, "app", definitions, {"path": PATH})
     core["apps"] = {"type": "object", "minProperties": 1, "additionalProperties": app}
+    del definitions["Core"]["required"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adaf.yaml", **body}
 
 
@@ -43,11 +45,10 @@ def _section(registry: Registry, role: str, definitions: dict[str, Any], more: d
         use = {"const": name, "description": f"{role} {name}"}
         keys = {"properties": {"use": use, **more, **own["properties"]}, "additionalProperties": False}
         this = {"type": "object", "properties": {"use": {"const": name}}, "required": ["use"]}
-        rules.append({"if": this, "then": {**keys, "required": own.get("required", [])}})  # one error, at the wrong key
+        rules.append({"if": this, "then": keys})  # one error, at the wrong key
     mapping = {
         "type": "object",
         "properties": {"use": {"type": "string", "examples": known}, **more},
-        "required": ["use"],
     }
     return {"if": {"type": "object"}, "then": mapping, "else": {"type": "string", "examples": known}, "allOf": rules}
 

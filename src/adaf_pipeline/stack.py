@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from adaf_pipeline import config, roles
 from adaf_pipeline.config import Config, Section
 from adaf_pipeline.errors import ConfigError, PluginError
@@ -29,7 +31,7 @@ class Stack:
         self.checkout = settings.file.parent.resolve()
 
     def _make(self, section: Section, role: str, abc: type[R]) -> R:
-        where = f"{self.config.file.name}: {section.path}"
+        where = f"{self.config.sources.of(f'{section.path}/use')}: {section.path}"
         found = self.registry.load(role, section.use, where)
         if not issubclass(found, abc):
             raise PluginError(f"{where}: {found.__name__} is not a {abc.__name__}", "the plugin fills another role")
@@ -69,14 +71,13 @@ class Stack:
             raw = dict(section.raw)
             path = raw.pop("path", ".")
             if not isinstance(path, str):
-                raise ConfigError(f"{self.config.file.name}: {section.path}/path: expected a path", "path: web")
+                where = self.config.sources.where(f"{section.path}/path")
+                raise ConfigError(f"{where}: expected a path", "for example  path: web")
             app = self._make(Section(section.path, section.use, raw), "app", roles.App)  # type: ignore[type-abstract]
             app.name, app.path = name, (self.checkout / path).resolve()
             if not app.path.is_dir():
-                raise ConfigError(
-                    f"{self.config.file.name}: {section.path}/path: no such folder: {path}",
-                    f"relative to {self.checkout}",
-                )
+                where = self.config.sources.where(f"{section.path}/path")
+                raise ConfigError(f"{where}: no such folder: {path}", f"relative to {self.checkout}")
             made[name] = app
         return made
 
@@ -113,6 +114,8 @@ class Stack:
     def identity(self) -> Mapping[str, Any]:
         """What a rebuilt plan must share with the first one, besides its facts."""
         return {
+            "name": self.name,
+            "deploy": msgspec.to_builtins(self.config.deploy),
             "roles": {k: [s.use, s.raw] for k, s in self.config.roles.items()},
             "apps": {k: [s.use, s.raw] for k, s in self.config.apps.items()},
             "plugins": self.registry.versions,
@@ -121,9 +124,13 @@ class Stack:
 
 
 def open_stack(name: str = "") -> Stack:
-    """The stack of the adaf.yaml that is nearest; ``name``, when given, must be the one it declares."""
+    """The stack of the adaf.yaml that is nearest, with the overlay of ``name`` or else of ADAF_STACK, and ADAF_A__B."""
     file = config.find()
-    settings = config.load(file)
-    if name and name != settings.name:
-        raise ConfigError(f'{file.name}: name is "{settings.name}", not "{name}"', f"--stack {settings.name}")
+    settings = load(file, name)
     return Stack(settings, discover(file.parent))
+
+
+def load(file: Path, name: str = "") -> Config:
+    """What ``file`` means to whom started us: ``--stack``, ADAF_STACK and ADAF_A__B included."""
+    said_by = "--stack" if name else "ADAF_STACK"
+    return config.load(file, name or os.environ.get("ADAF_STACK", ""), os.environ, said_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,7 @@ def namespace() -> Collection:
 def _add_plugins(found: Collection) -> None:
     from adaf_pipeline.plugins import discover
 
-    here = Path.cwd()
-    checkout = next((folder for folder in (here, *here.parents) if (folder / "adaf.yaml").exists()), here)
-    registry = discover(checkout)
+    registry = discover(_checkout())
     for implementation in registry.manager.hook.adaf_tasks.get_hookimpls():
         plugin = implementation.plugin_name
         try:
@@ -45,6 +44,17 @@ def _add_plugins(found: Collection) -> None:
                     found.add_task(made)
         except Exception as exc:  # noqa: BLE001  a broken plugin never breaks the listing
             print(f"warning: plugin {plugin}: adaf_tasks: {type(exc).__name__}: {exc}", file=sys.stderr)
+
+
+def _checkout() -> Path | None:
+    """Where config.find would look, without the time that importing it takes; None when there is no such place."""
+    try:
+        here = Path.cwd()
+    except OSError:  # somebody removed it
+        return None
+    if os.environ.get("ADAF_CONFIG"):
+        return (here / os.environ["ADAF_CONFIG"]).parent
+    return next((folder for folder in (here, *here.parents) if os.path.lexists(folder / "adaf.yaml")), here)
 
 
 def _made(function: Any) -> list[Any]:

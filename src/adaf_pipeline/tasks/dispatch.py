@@ -20,7 +20,7 @@ def the_stack(name: str) -> Stack:
     """The stack of ``--stack``, ``ADAF_STACK``, or the nearest adaf.yaml."""
     if os.geteuid() == 0:
         os.umask(0o022)  # services run as another account, and have to get into what root makes; secrets have own modes
-    return open_stack(name or os.environ.get("ADAF_STACK", ""))
+    return open_stack(name)
 
 
 def header(stack: Stack) -> str:

@@ -122,7 +122,7 @@ def _line(finding: dict[str, Any]) -> str:
 
 
 @task()
-def plugins(_c: Context, json: bool = False) -> None:
+def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
     """List every backend, who provides it, and what is broken.
 
     Example: inv plugins
@@ -130,6 +130,7 @@ def plugins(_c: Context, json: bool = False) -> None:
     from adaf_pipeline import config
     from adaf_pipeline.errors import AdafError
     from adaf_pipeline.plugins import discover
+    from adaf_pipeline.stack import load
     from adaf_pipeline.tasks.console import Screen, print_json
 
     chosen: set[tuple[str, str]] = set()
@@ -137,10 +138,12 @@ def plugins(_c: Context, json: bool = False) -> None:
     try:
         file = config.find()
         checkout = file.parent
-        settings = config.load(file)
+        settings = load(file, stack)
         chosen = {(role, section.use) for role, section in settings.roles.items()}
         chosen |= {("app", section.use) for section in settings.apps.values()}
     except AdafError as exc:
+        if stack:
+            raise
         trouble = exc.message  # a listing has to work without a good adaf.yaml
     registry = discover(checkout)
     registry.check_tasks()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from adaf_pipeline.errors import AdafError, PreconditionError
+from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Proof, Run, Step
 from adaf_pipeline.process import Account
@@ -23,10 +23,18 @@ def the_app(stack: StackView) -> App:
     return next(iter(stack.apps.values()))
 
 
+def check(stack: StackView, app: App) -> None:
+    """``app.check()``; what it refuses names the file, overlay or variable that says it."""
+    try:
+        app.check()
+    except ConfigError as exc:
+        raise stack.config.blame(exc) from exc
+
+
 def gather(stack: StackView, request: BuildRequest) -> Facts:
     """Pure: hashes the inputs and looks whether they were built before."""
     app = the_app(stack)
-    app.check()
+    check(stack, app)
     inputs = tree.digest(app.path, app.inputs(), app.toolchain())
     built = "" if request.force else Releases(stack.state).built_from(inputs)
     return {"inputs": inputs, "built": built, "app": app.name}

@@ -9,6 +9,7 @@ from adaf_pipeline import journal, lock
 from adaf_pipeline.errors import AdafError
 from adaf_pipeline.event import Json
 from adaf_pipeline.roles import StackView
+from adaf_pipeline.workflows import build
 from adaf_pipeline.workflows.releases import Releases, live_colour
 from adaf_pipeline.workflows.up import describe_share
 
@@ -132,7 +133,7 @@ def findings(stack: StackView) -> list[dict[str, Json]]:
                 found.append({"role": role, **refused})
     try:
         for app in stack.apps.values():
-            app.check()
+            build.check(stack, app)
             found += [{"role": f"apps/{app.name}", "ok": True, "what": "can be built", "hint": ""}]
             found += [{"role": f"apps/{app.name}", **asdict(finding)} for finding in app.doctor()]
     except AdafError as exc:

@@ -13,7 +13,7 @@ from adaf_pipeline.workflows import build
 def gather(stack: StackView, request: TypecheckRequest) -> Facts:
     """Refuses what cannot be checked."""
     app = build.the_app(stack)
-    app.check()
+    build.check(stack, app)
     return {"app": app.name}
 
 
