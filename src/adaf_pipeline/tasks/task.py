@@ -7,23 +7,39 @@ from collections.abc import Callable
 from typing import Any
 
 from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
-from adaf_pipeline.errors import AdafError
+from adaf_pipeline.errors import AdafError, ConfigError
 
+LONGEST = 2000  # characters of an error's line
 STANDARD = {
-    "stack": "the stack's name, when adaf.yaml declares one",
+    "stack": "the stack NAME: adaf.yaml with the overlay adaf.NAME.yaml",
     "json": "print one JSON document on stdout, everything else on stderr",
     "plan": "print what would happen, and why, and do nothing",
 }
 
 
+class NotGiven(str):
+    """What a flag of text is without the flag: equal to "", and not what `--to "$EMPTY"` gives."""
+
+
 class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at run time
     """Turns an AdafError into two lines and its exit code; Ctrl-C outside a run into 130."""
 
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        for argument in found:
+            if argument.kind is str and argument.default == "":
+                argument.default = NotGiven()
+        return found
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
+            for name, value in kwargs.items():
+                if value == "" and not isinstance(value, NotGiven):
+                    raise ConfigError(f"--{name.replace('_', '-')}: empty", "give it a value, or leave it out")
             return super().__call__(*args, **kwargs)
         except AdafError as exc:
             if kwargs.get("json"):
@@ -48,9 +64,15 @@ def print_error(exc: AdafError) -> None:
     """Evidence first, the two lines last, where a tired eye looks."""
     for line in exc.detail:
         print(f"  | {line}", file=sys.stderr)
-    print(f"error: {exc.message}", file=sys.stderr)
+    print(f"error: {_one_line(exc.message)}", file=sys.stderr)
     if exc.hint:
-        print(f"hint: {exc.hint}", file=sys.stderr)
+        print(f"hint: {_one_line(exc.hint)}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    """A name that somebody chose must not break the line, colour the terminal or fill the screen."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}..."
 
 
 def task(*, optional: tuple[str, ...] = (), **flags: str) -> Callable[[Callable[..., Any]], PipelineTask]:
