@@ -23,10 +23,10 @@ class HAProxy(Balancer):
     settings: settings.Settings
 
     def services(self) -> Services:
-        app = next(iter(self.stack.apps), None)
+        app = next(iter(self.stack.apps.values()), None)
         if app is None:
             raise ConfigError("adaf.yaml: apps: empty, and the balancer needs one to send visitors to")
-        return (service(self.settings, app),)
+        return (service(self.settings, app.name, app.replicas),)
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:

@@ -14,11 +14,10 @@ BINARY = Binary("haproxy", package="haproxy", supported=("2.6", "3.3"), version=
 CONTROL = "control"  # volume: the admin socket and the share; nobody else's business
 EDGE = "edge"  # volume: the socket that the proxy sends visitors to
 READY = "/_adaf/balancer"
-REPLICAS = 1  # processes per colour
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def servers(app: str, replicas: int = REPLICAS) -> Text:
+def servers(app: str, replicas: int) -> Text:
     """``use-server`` and ``server`` lines. A visitor stays with one replica of a colour, by the same bucket."""
     chosen: list[str | Ref] = []
     known: list[str | Ref] = []
@@ -36,7 +35,7 @@ def servers(app: str, replicas: int = REPLICAS) -> Text:
     return (*chosen, *known)
 
 
-def configuration(settings: Settings, app: str) -> Text:
+def configuration(settings: Settings, app: str, replicas: int) -> Text:
     """haproxy.cfg."""
     metrics: Text = (
         "frontend stats\n    bind ",
@@ -49,7 +48,7 @@ def configuration(settings: Settings, app: str) -> Text:
         "again": ("unix@", Ref("instance", ID, "again", "path")),
         "page": Ref("path", ID, "no-release.html"),
         "probe": READY,
-        "servers": servers(app),
+        "servers": servers(app, replicas),
         "metrics": metrics if settings.metrics else (),
         "cookie": settings.cookie,
         "age": str(settings.cookie_days * 86400),
@@ -62,7 +61,7 @@ def configuration(settings: Settings, app: str) -> Text:
     return template((TEMPLATES / "haproxy.cfg").read_text(), values)
 
 
-def service(settings: Settings, app: str) -> Service:
+def service(settings: Settings, app: str, replicas: int) -> Service:
     """One process, no master: killed is dead, and no worker stays behind on the sockets."""
     return Service(
         id=ID,
@@ -77,7 +76,7 @@ def service(settings: Settings, app: str) -> Service:
         ),
         binaries=(BINARY,),
         files=(
-            File("haproxy.cfg", configuration(settings, app)),
+            File("haproxy.cfg", configuration(settings, app, replicas)),
             File("no-release.html", text((TEMPLATES / "no-release.html").read_text())),
             File(FILE, text(statement(NOTHING_LIVE)), mode=0o644, initial=True, volume=CONTROL),
         ),

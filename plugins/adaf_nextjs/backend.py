@@ -10,6 +10,8 @@ import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from adaf_nextjs import builder, pnpm, server, settings, tools, tsc, versions
 from adaf_nextjs.project import Project
 from adaf_nextjs.workbench import Workbench
@@ -17,6 +19,7 @@ from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
 from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace
 from adaf_pipeline.service import Service
 
+Shipped = settings.Settings
 LAYOUT = "1"  # of the artefact: raised when the same inputs are to give something else
 
 
@@ -36,6 +39,12 @@ class NextJS(App):
     def _tools(self) -> Path:
         return tools.folder(self.stack.state)
 
+    @property
+    def _shipping(self) -> Shipped:
+        """With the workers' scripts, which are shipped like the entry."""
+        scripts = [command[0] for command in self.workers.values()]
+        return msgspec.structs.replace(self.settings, include=tuple(dict.fromkeys((*self.settings.include, *scripts))))
+
     def _pnpm_version(self) -> str:
         return self._project.pnpm_version(pnpm.known(self._tools))
 
@@ -47,9 +56,11 @@ class NextJS(App):
         project.check_lock()
         version = self._pnpm_version()
         files = project.inputs()
-        for name in (shipped.rstrip("/") for shipped in self.settings.shipped()):
+        for name in (shipped.rstrip("/") for shipped in self._shipping.shipped()):
             if not any(file == name or file.startswith(f"{name}/") for file in files):
+                scripts = {command[0]: worker for worker, command in self.workers.items()}
                 where = "entry" if name == self.settings.entry else "include"
+                where = f"workers/{scripts[name]}" if name in scripts else where
                 raise ConfigError(f"{key}/{where}: {project.typed(name)} is not among the sources", self._near(name))
         project.check_standalone()
         self._check_tools(tools.find_node(self._tools, self.stack.account), version)
@@ -80,7 +91,7 @@ class NextJS(App):
             "node": tools.find_node(self._tools, self.stack.account).version,
             "pnpm": self._pnpm_version(),
             "platform": "-".join((platform.system().lower(), platform.machine(), platform.libc_ver()[0] or "libc")),
-            "shipped": json.dumps([*self.settings.shipped(), self.settings.migrations]),
+            "shipped": json.dumps([*self._shipping.shipped(), self.settings.migrations]),
         }
         return found | {f"env {name}": value for name, value in sorted(self.settings.build_environment.items())}
 
@@ -92,7 +103,7 @@ class NextJS(App):
     def build(self, place: Workplace) -> None:
         """Install, build, assemble; all of it as the building account."""
         bench, project = self._prepared(place)
-        builder.build(bench, project, self.settings)
+        builder.build(bench, project, self._shipping)
 
     def _prepared(self, place: Workplace) -> tuple[Workbench, Project]:
         """A work copy with its packages; what one run has installed it does not look at again."""
@@ -121,6 +132,11 @@ class NextJS(App):
         """Next's server, or the entry that wraps it."""
         bindings = (self.stack.database.binding(), self.stack.cache.binding())
         return server.service(self.name, self.settings, bindings, colour, number, release)
+
+    def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
+        """node with a script of the release."""
+        bindings = (self.stack.database.binding(), self.stack.cache.binding())
+        return server.worker(self.name, self.settings, bindings, name, command, release)
 
     def migrations(self, artefact: Path, release: str) -> Migrations:
         """The SQL files, by name."""

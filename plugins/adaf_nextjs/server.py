@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from adaf_nextjs.settings import Settings
 from adaf_nextjs.tools import NODE
@@ -52,4 +53,26 @@ def service(
         package=release,
         colour=colour,
         labels={"app": app, "live": settings.live},
+    )
+
+
+def worker(
+    app: str, settings: Settings, bindings: Iterable[Binding], name: str, command: tuple[str, ...], release: str
+) -> Service:
+    """A node process of the same release and environment, without a port."""
+    web, identity = service(app, settings, bindings, "", 1, release), f"{app}.{name}.1"
+    environment = {
+        key: value for key, value in web.environment.items() if key not in ("PORT", "HOSTNAME", "ADAF_COLOUR")
+    }
+    entry, *words = command
+    return replace(
+        web,
+        id=identity,
+        role="worker",
+        argv=argv(Ref("binary", "", NODE.name), Ref("path", identity, "package", entry), *words),
+        environment=environment | {"ADAF_WORKER": text(name)},
+        ports=(),
+        ready=None,
+        metrics=None,
+        labels={"app": app},
     )

@@ -6,6 +6,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -48,6 +49,11 @@ class PythonApp(App):
                 raise PreconditionError(f"{key}: {name} is a symbolic link", "put the file itself there")
         if self.settings.entry not in files:
             raise ConfigError(f"{key}/entry: {self.settings.entry} is not among the files of {self.path}", _near(files))
+        for worker, command in self.workers.items():
+            if command[0] not in files:
+                raise ConfigError(
+                    f"{key}/workers/{worker}: {command[0]} is not among the files of {self.path}", _near(files)
+                )
         taken = {self.settings.port, "ADAF_RELEASE", "ADAF_COLOUR"} & self.settings.environment.keys()
         if taken:
             raise ConfigError(
@@ -122,6 +128,23 @@ class PythonApp(App):
             package=release,
             colour=colour,
             labels={"app": self.name, "live": settings.live},
+        )
+
+    def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
+        """python3 with a script of the release."""
+        web, identity = self.service("", 1, release), f"{self.name}.{name}.1"
+        skipped = (self.settings.port, "ADAF_COLOUR")
+        environment = {key: value for key, value in web.environment.items() if key not in skipped}
+        entry = text(Ref("path", identity, "package"), f"/{command[0]}")
+        return replace(
+            web,
+            id=identity,
+            role="worker",
+            argv=argv(Ref("binary", "", PYTHON.name), "-u", entry, *command[1:]),
+            environment=environment | {"ADAF_WORKER": text(name)},
+            ports=(),
+            ready=None,
+            labels={"app": self.name},
         )
 
     def migrations(self, artefact: Path, release: str) -> Migrations:

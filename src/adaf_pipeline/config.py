@@ -24,6 +24,8 @@ S = TypeVar("S")
 Percent = Annotated[float, msgspec.Meta(gt=0, lt=100, description="per cent of the visitors")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 UrlPath = Annotated[str, msgspec.Meta(pattern="^/")]
+WorkerName = Annotated[str, msgspec.Meta(pattern="^(?!(blue|green)$)[a-z][a-z0-9-]{0,20}$")]
+Word = Annotated[str, msgspec.Meta(min_length=1)]
 Some = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 
 
@@ -62,6 +64,17 @@ class DeploySettings(Settings, frozen=True):
     probe: ProbeSettings = ProbeSettings()
 
 
+class AppSettings(Settings, frozen=True):
+    """What every application has, whatever its backend."""
+
+    path: Annotated[str, msgspec.Meta(description="the application's folder, relative to adaf.yaml")] = "."
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=16, description="web processes a colour")] = 1
+    workers: Annotated[
+        dict[WorkerName, Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)]],
+        msgspec.Meta(description="commands that run beside the web processes: one process each, of the live release"),
+    ] = {}
+
+
 class Core(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The core's own keys; role sections stay raw until their backend is known."""
 
@@ -98,6 +111,13 @@ class Config:
     apps: Mapping[str, Section]
     deploy: DeploySettings
     sources: Sources = field(default_factory=lambda: Sources(FILE))
+
+    def app(self, name: str) -> tuple[AppSettings, Section]:
+        """The core's keys of an application, and what is left for its backend."""
+        section = self.apps[name]
+        own = {key: value for key, value in section.raw.items() if key in AppSettings.__struct_fields__}
+        rest = {key: value for key, value in section.raw.items() if key not in own}
+        return typed(own, AppSettings, section.path, self.sources), Section(section.path, section.use, rest)
 
     def settings(self, section: Section, kind: type[S]) -> S:
         """Phase two: a section as its backend's Settings."""

@@ -12,11 +12,9 @@ from typing import Any
 
 import msgspec
 
-from adaf_pipeline.config import ROLE_KEYS, Core
+from adaf_pipeline.config import ROLE_KEYS, AppSettings, Core
 from adaf_pipeline.event import Json
 from adaf_pipeline.plugins import Registry, discover
-
-PATH = {"type": "string", "default": ".", "description": "the application's folder, relative to adaf.yaml"}
 
 
 def schema(registry: Registry) -> dict[str, Json]:
@@ -26,7 +24,8 @@ def schema(registry: Registry) -> dict[str, Json]:
     core = definitions["Core"]["properties"]
     for role in ROLE_KEYS:
         core[role] = {**core[role], **_section(registry, role, definitions, {})}
-    app = _section(registry, "app", definitions, {"path": PATH})
+    own = msgspec.json.schema(AppSettings)["$defs"]["AppSettings"]["properties"]
+    app = _section(registry, "app", definitions, own)
     core["apps"] = {"type": "object", "minProperties": 1, "additionalProperties": app}
     del definitions["Core"]["required"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "adaf.yaml", **body}

@@ -67,17 +67,14 @@ class Stack:
     @cached_property
     def apps(self) -> Mapping[str, roles.App]:
         made: dict[str, roles.App] = {}
-        for name, section in self.config.apps.items():
-            raw = dict(section.raw)
-            path = raw.pop("path", ".")
-            if not isinstance(path, str):
-                where = self.config.sources.where(f"{section.path}/path")
-                raise ConfigError(f"{where}: expected a path", "for example  path: web")
-            app = self._make(Section(section.path, section.use, raw), "app", roles.App)  # type: ignore[type-abstract]
-            app.name, app.path = name, (self.checkout / path).resolve()
+        for name in self.config.apps:
+            own, section = self.config.app(name)
+            app = self._make(section, "app", roles.App)  # type: ignore[type-abstract]
+            app.name, app.path = name, (self.checkout / own.path).resolve()
+            app.replicas, app.workers = own.replicas, own.workers
             if not app.path.is_dir():
                 where = self.config.sources.where(f"{section.path}/path")
-                raise ConfigError(f"{where}: no such folder: {path}", f"relative to {self.checkout}")
+                raise ConfigError(f"{where}: no such folder: {own.path}", f"relative to {self.checkout}")
             made[name] = app
         return made
 

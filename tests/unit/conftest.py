@@ -14,7 +14,7 @@ from deploy_world import FAST, World
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.stack import fake_stack
-from adaf_pipeline.workflows import rollback, watch
+from adaf_pipeline.workflows import processes, rollback, watch
 from adaf_pipeline.workflows.receipt import Result as Probed
 
 
@@ -53,6 +53,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(watch, "GLANCE", 0.01)
     monkeypatch.setattr(watch, "SAY", 0.05)
     monkeypatch.setattr(rollback, "AFTER", 0)
+    monkeypatch.setattr(processes, "STAYS", 0.05)
+    monkeypatch.setattr(processes, "LOOK", 0.01)
     return made
 
 

@@ -26,10 +26,11 @@ from adaf_pipeline.service import Ref, Service, Text
 from adaf_pipeline.testing.balancer import BalancerContract, FakeBalancer
 
 
-def balancer(folder: Path | None = None, **settings: Any) -> HAProxy:
+def balancer(folder: Path | None = None, replicas: int = 1, **settings: Any) -> HAProxy:
     places = {"path": str(folder / share.FILE) if folder else "", "instance": "admin"}
     runtime = SimpleNamespace(resolve=lambda ref: places[ref.kind])
-    return HAProxy(HAProxy.Settings(**settings), cast(Any, SimpleNamespace(runtime=runtime, apps={"web": None})))
+    apps = {"web": SimpleNamespace(name="web", replicas=replicas)}
+    return HAProxy(HAProxy.Settings(**settings), cast(Any, SimpleNamespace(runtime=runtime, apps=apps)))
 
 
 def rendered(text: Text) -> str:
@@ -120,6 +121,12 @@ def test_replicas_are_a_loop() -> None:
             for line in lines
         )
     assert "    server blue-2-once <instance web.blue.2 http > pool-max-conn 0" in lines
+
+
+def test_the_applications_replicas_reach_the_configuration() -> None:
+    (one,), (two,) = balancer().services(), balancer(replicas=2).services()
+    assert "green-2 " not in rendered(one.files[0].body)
+    assert "server green-2 <instance web.green.2 http >" in rendered(two.files[0].body)
 
 
 def test_without_an_application_it_says_so() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.roles.role import Progress, Role
 from adaf_pipeline.service import Service
 
@@ -44,6 +45,8 @@ class App(Role):
 
     name: str
     path: Path
+    replicas: int = 1  # web processes a colour
+    workers: Mapping[str, tuple[str, ...]] = {}  # by name: the command, without the interpreter
 
     @abstractmethod
     def check(self) -> None:
@@ -67,7 +70,18 @@ class App(Role):
 
     @abstractmethod
     def service(self, colour: str, number: int, release: str) -> Service:
-        """The process of one colour, running ``release``."""
+        """One web process of a colour, running ``release``: ``{app}.{colour}.{number}``, numbers from 1."""
+
+    def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
+        """A process beside the web processes, running ``release``: ``{app}.{name}.1``, role ``worker``, no port.
+
+        It has no colour, so there is one of it: whoever starts the next release's ends the one before. ``command`` is
+        what adaf.yaml says, without an interpreter.
+        """
+        raise PreconditionError(
+            f"apps/{self.name}/workers/{name}: this backend starts no workers",
+            "`inv plugins` lists the backends; give the worker a stack of its own, or remove it",
+        )
 
     @abstractmethod
     def migrations(self, artefact: Path, release: str) -> Migrations:

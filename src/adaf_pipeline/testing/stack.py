@@ -95,6 +95,9 @@ class FakeApp(App):
             stop_grace=0,
         )
 
+    def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
+        return Service(f"{self.name}.{name}.1", "worker", argv(*command), package=release)
+
     def migrations(self, artefact: Path, release: str) -> Migrations:
         return Migrations(files=tuple(sorted((artefact / "migrations").glob("*.sql"))))
 

@@ -10,7 +10,7 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan
 from adaf_pipeline.requests import BuildRequest, DeployRequest
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.workflows import build, up
+from adaf_pipeline.workflows import build, processes, up
 from adaf_pipeline.workflows.deploy_report import report, result
 from adaf_pipeline.workflows.deploy_steps import DeploySteps
 from adaf_pipeline.workflows.releases import Releases, live_colour, other
@@ -40,11 +40,11 @@ def gather(stack: StackView, request: DeployRequest) -> Facts:
     facts["apps_down"] = [
         name for name in facts["apps_down"] if f".{live}." in name
     ]  # the idle colour is replaced anyway
-    seen = stack.runtime.observe().get(f"{build.the_app(stack).name}.{live}.1")
-    facts["answers"] = bool(seen and seen.ready)
+    serving_now = processes.names(build.the_app(stack), live)
+    facts["answers"] = len(processes.sick(stack, serving_now)) < len(serving_now)
     held = facts["colours"].get(live, {})
     whole = facts["share"].get(live, 0) >= 100
-    serving = f"{build.the_app(stack).name}.{live}.1" not in facts["apps_down"]
+    serving = not facts["apps_down"] and not facts["workers_amiss"]
     same = bool(live) and held.get("release") == facts["release"] and held.get("config") == facts["config"]
     fresh = all(kind == "same" for _id, kind, _why in facts["changes"]) and releases.confirmed() == live
     facts["unchanged"] = same and whole and serving and fresh and not request.force
@@ -80,7 +80,7 @@ def plan(stack: StackView, request: DeployRequest, facts: Facts) -> Plan:
 
 def _room(stack: StackView, facts: Facts) -> None:
     """Two colours at once need memory, a build and a release need disk: refuse before anything is touched."""
-    memory = sum(app.service("blue", 1, "").limits.memory_mb for app in stack.apps.values())
+    memory = sum(app.service("blue", 1, "").limits.memory_mb * app.replicas for app in stack.apps.values())
     if memory and facts["memory_mb"] < memory + RESERVE_MB:
         raise PreconditionError(
             f"{facts['memory_mb']} MB of memory are free, a second colour may take {memory} + {RESERVE_MB} MB",

@@ -9,9 +9,9 @@ from adaf_pipeline.errors import ServiceError, UnhealthyError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Proof, Run, Step
 from adaf_pipeline.requests import DeployRequest
-from adaf_pipeline.roles import Observed, StackView
-from adaf_pipeline.service import Ref, Service
-from adaf_pipeline.workflows import probe
+from adaf_pipeline.roles import StackView
+from adaf_pipeline.service import Ref, Services
+from adaf_pipeline.workflows import probe, processes
 from adaf_pipeline.workflows.deploy_report import failed_verdict, verdicts
 from adaf_pipeline.workflows.releases import Releases
 from adaf_pipeline.workflows.up import describe_share
@@ -29,6 +29,7 @@ class DeploySteps:
         self.releases = Releases(stack.state)
         self.settings = stack.config.deploy
         self.live, self.idle = str(facts["live"]), str(facts["idle"])
+        self.names = processes.names(self.app, self.idle)
         # what does not answer is no measure for a canary, and shipping the fix has to be possible
         self.canary = request.canary if self.live and facts["answers"] else ()
         ways = [*(f"{percent:g}" for percent in self.canary), "100 %"]
@@ -43,17 +44,19 @@ class DeploySteps:
         """The id, which a build gives."""
         return str(self.facts["release"] or run.outputs["build"]["release"])
 
-    def service(self, run: Run) -> Service:
-        """The idle colour's; how long its first answer may take is the deploy's to say."""
-        service = self.app.service(self.idle, 1, self.release(run))
-        ready = service.ready and replace(service.ready, deadline=self.settings.ready_timeout)
-        return replace(service, ready=ready)
+    def services(self, run: Run) -> Services:
+        """The idle colour's; how long a first answer may take is the deploy's to say."""
+        return tuple(
+            replace(service, ready=service.ready and replace(service.ready, deadline=self.settings.ready_timeout))
+            for service in processes.web(self.app, self.idle, self.release(run))
+        )
 
     def watch(self, run: Run) -> Watch:
         return run.resource("watch", lambda: Watch(run, self.idle, self.live or None, self.release(run)))
 
     def steps(self) -> tuple[Step, ...]:
         back = f"all visitors back to {self.live}" if self.live else "nothing is live"
+        names = ", ".join(self.names)
         found = [Step("preflight", self._preflight_why(), self.preflight, say=lambda o: o["live"])]
         if self.live and self.facts["share"].get(self.live, 0) < 100:
             found.append(Step("settle", f"a run that died left {self.idle} a share: {back}", self.settle))
@@ -61,11 +64,11 @@ class DeploySteps:
             Step("migrate", "the schema has what the release needs", self.migrate, say=self._migrated),
             Step(
                 f"start-{self.idle}",
-                f"the release starts beside what serves, as {self.app.name}.{self.idle}.1",
+                f"the release starts beside what serves, as {names}",
                 self.start,
                 undo=self.stop,
-                undo_why=f"stop {self.app.name}.{self.idle}.1",
-                say=lambda o: f"{self.app.name}.{self.idle}.1 runs release {o['release']}",
+                undo_why=f"stop {names}",
+                say=lambda o: f"{names}: release {o['release']} runs",
             ),
             Step("ready", f"{self.settings.passes} readiness answers in a row", self.ready, say=lambda o: o["said"]),
         ]
@@ -87,6 +90,7 @@ class DeploySteps:
                 say=lambda o: describe_share(o["share"]),
             ),
             Step("bake", f"watched for {self.settings.bake:g} s at 100 %", self.bake, say=lambda o: o["reason"]),
+            *self._workers_step(),
             Step(
                 "confirm",
                 "from here on the release counts as good" + (f"; {self.live} stays warm" if self.live else ""),
@@ -97,6 +101,24 @@ class DeploySteps:
             ),
         ]
         return tuple(found)
+
+    def _workers_step(self) -> tuple[Step, ...]:
+        """Last before the pivot: a queue is worked by one release at a time, and by a good one."""
+        before = self.facts["colours"].get(self.live, {}).get("workers", {})
+        if not self.app.workers and not before:
+            return ()
+        lines = [f"{self.app.name}.{name}.1" for name in sorted({*before, *self.app.workers})]
+        return (
+            Step(
+                "workers",
+                "each worker of the release before ends, then the new one starts: never both",
+                lambda run: processes.switch(run, self.app, self.idle),
+                undo=lambda run: processes.switch(run, self.app, self.live),
+                undo_why=f"the workers of {self.live} again" if self.live else "stop them",
+                plan=tuple(lines),
+                say=lambda o: ", ".join(o["workers"]) or "it has none",
+            ),
+        )
 
     def _canary_step(self, percent: float) -> Step:
         hold = self.request.hold
@@ -142,10 +164,10 @@ class DeploySteps:
         """Look at what is live. A sick one does not stop a deploy: shipping the fix has to be possible."""
         if not self.live:
             return {"live": "nothing is live yet"}
-        seen = self._observed(f"{self.app.name}.{self.live}.1")
         release = self.facts["colours"].get(self.live, {}).get("release", "?")
-        state = "ready" if seen and seen.ready else f"not ready ({seen.reason if seen else 'it does not run'})"
-        return {"live": f"{self.live} ({release}) is {state}", "ready": bool(seen and seen.ready)}
+        sick = processes.sick(self.stack, processes.names(self.app, self.live))
+        state = f"not ready ({'; '.join(sick)})" if sick else "ready"
+        return {"live": f"{self.live} ({release}) is {state}", "ready": not sick}
 
     def settle(self, run: Run) -> Json:
         self.stack.balancer.set_share({self.live: 100.0, self.idle: 0.0})
@@ -171,18 +193,18 @@ class DeploySteps:
 
     def start(self, run: Run) -> Json:
         """The idle colour may still hold the release before: its last requests end first, then it makes room."""
-        service = self.service(run)
-        deadline = time.monotonic() + service.stop_grace
+        services = self.services(run)
+        deadline = time.monotonic() + max(service.stop_grace for service in services)
         while self.stack.balancer.active(self.idle) and time.monotonic() < deadline:
             run.progress(f"waiting for the last requests on {self.idle}")
             run.wait(0.5)
-        self.stack.runtime.stop([service.id], run.progress)
-        self.releases.hold(self.idle, {"release": self.release(run), "config": self.facts["config"], "at": time.time()})
+        self.stack.runtime.stop(processes.of_colour(self.stack, self.app, self.idle), run.progress)
+        self.releases.hold(self.idle, processes.content(self.app, self.release(run), self.facts["config"]))
         try:
-            self.stack.runtime.start((service,), run.progress)
+            self.stack.runtime.start(services, run.progress)
         except ServiceError as exc:
             raise UnhealthyError(exc.message, exc.hint, detail=exc.detail) from exc
-        return {"release": self.release(run), "service": service.id}
+        return {"release": self.release(run), "services": list(self.names)}
 
     def stop(self, run: Run) -> Json:
         left = self.stack.balancer.share().get(self.idle, 0)
@@ -192,7 +214,7 @@ class DeploySteps:
             )
         if self.releases.confirmed() == self.idle:
             self.releases.confirm(self.live)
-        self.stack.runtime.stop([f"{self.app.name}.{self.idle}.1"], run.progress)
+        self.stack.runtime.stop(processes.of_colour(self.stack, self.app, self.idle), run.progress)
         self.releases.hold(self.idle, None)
         self.releases.note({**self._entry(run), "outcome": "rolled back"})
         return None
@@ -213,34 +235,40 @@ class DeploySteps:
 
     def ready(self, run: Run) -> Json:
         """N answers in a row by one process: a crash loop that answers now and then does not pass."""
-        name = f"{self.app.name}.{self.idle}.1"
-        began, passes, pid, reason = time.monotonic(), 0, 0, "not asked yet"
+        names = ", ".join(self.names)
+        began, passes, pids, reason = time.monotonic(), 0, [0], "not asked yet"
         while passes < self.settings.passes:
             if time.monotonic() - began > self.settings.ready_timeout:
                 raise UnhealthyError(
-                    f"{name} did not answer {self.settings.passes} times in a row within "
+                    f"{names} did not answer {self.settings.passes} times in a row within "
                     f"{self.settings.ready_timeout:g} s: {reason}",
-                    f"inv logs --service {name}",
+                    f"inv logs --service {self.names[0]}",
                 )
-            seen = self._observed(name)
-            if seen and seen.ready and (passes == 0 or seen.pid == pid):
-                passes, pid = passes + 1, seen.pid
+            observed = self.stack.runtime.observe()
+            sick = processes.sick(self.stack, self.names, observed)
+            now = [observed[name].pid for name in self.names if name in observed]
+            if not sick and (passes == 0 or now == pids):
+                passes, pids = passes + 1, now
             else:
-                passes, reason = 0, seen.reason if seen else "it does not run"
-                if seen and seen.ready:
-                    reason = "it was restarted meanwhile"
+                passes, reason = 0, "; ".join(sick) or "it was restarted meanwhile"
             run.wait(0.2 if passes < self.settings.passes else 0)
         return {"said": f"{passes} of {passes} in {time.monotonic() - began:.1f} s"}
 
     def warm(self, run: Run) -> Json:
         """Straight to the idle colour, past the balancer. What it answers is the canary's business, not this step's."""
-        address = self.stack.runtime.resolve(Ref("instance", f"{self.app.name}.{self.idle}.1", "http"))
-        wanted = self.settings.probe
-        settings = probe.ProbeSettings(rate=WARM_RATE, get=wanted.paths, post=wanted.post, timeout=wanted.timeout)
-        stream = run.resource("warm", lambda: probe.ProbeStream(f"http://{address}", settings))
-        stream.start()
+        wanted, rate = self.settings.probe, WARM_RATE / len(self.names)
+        settings = probe.ProbeSettings(rate=rate, get=wanted.paths, post=wanted.post, timeout=wanted.timeout)
+
+        def stream(name: str) -> probe.ProbeStream:
+            address = self.stack.runtime.resolve(Ref("instance", name, "http"))
+            return run.resource(f"warm {name}", lambda: probe.ProbeStream(f"http://{address}", settings))
+
+        streams = [stream(name) for name in self.names]
+        for each in streams:
+            each.start()
         run.wait(self.settings.warmup)
-        times = [result.seconds * 1000 for result in stream.stop()] or [0.0]
+        results = sorted((result for each in streams for result in each.stop()), key=lambda result: result.sent_at)
+        times = [result.seconds * 1000 for result in results] or [0.0]
         return {
             "requests": len(times),
             "said": f"{len(times)} requests, first {times[0]:.0f} ms, last {times[-1]:.0f} ms",
@@ -284,6 +312,3 @@ class DeploySteps:
         self.releases.note({**self._entry(run), "outcome": "live"})
         self.releases.forget_old(self.settings.keep)
         return {"release": self.release(run), "receipt": receipt.json()}
-
-    def _observed(self, identity: str) -> Observed | None:
-        return self.stack.runtime.observe().get(identity)

@@ -3,7 +3,7 @@
 releases/ID/            the runnable tree: ID is the beginning of the artefact's sha256
 records/ID.json         how it was built
 inputs/HASH             the release that these inputs gave
-colours.json            which release each colour holds, and which colour was confirmed last
+colours.json            which release each colour holds, which was confirmed last, and whose the workers are
 history.jsonl           one line a deploy or rollback, oldest first
 """
 
@@ -77,7 +77,7 @@ class Releases:
     # --------------------------------------------------------------------------------------------- colours
 
     def colours(self) -> dict[str, dict[str, Json]]:
-        """By colour: ``release``, ``config`` (digest of its Service without the release), ``at``."""
+        """By colour: ``release``, ``config`` (digest of its Services without the release), ``workers``, ``at``."""
         return dict(self._read(self.state / "colours.json", {}).get("colours", {}))
 
     def confirmed(self) -> str:
@@ -90,10 +90,21 @@ class Releases:
         colours.pop(colour, None)
         if content is not None:
             colours[colour] = dict(content)
-        _write(self.state / "colours.json", {"colours": colours, "confirmed": self.confirmed()})
+        self._note_colours(colours=colours)
 
     def confirm(self, colour: str) -> None:
-        _write(self.state / "colours.json", {"colours": self.colours(), "confirmed": colour})
+        self._note_colours(confirmed=colour)
+
+    def workers(self) -> str:
+        """The colour whose release the workers run, or "": they have none of their own, and there is one set."""
+        return str(self._read(self.state / "colours.json", {}).get("workers", ""))
+
+    def give_workers(self, colour: str) -> None:
+        self._note_colours(workers=colour)
+
+    def _note_colours(self, **changed: Json) -> None:
+        path = self.state / "colours.json"
+        _write(path, {"colours": {}, "confirmed": "", **self._read(path, {}), **changed})
 
     # --------------------------------------------------------------------------------------------- history
 

@@ -10,6 +10,7 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import RollbackRequest
 from adaf_pipeline.roles import StackView
+from adaf_pipeline.workflows import processes
 from adaf_pipeline.workflows.releases import Releases, live_colour, other
 from adaf_pipeline.workflows.up import config_digest, describe_share
 from adaf_pipeline.workflows.watch import Watch
@@ -40,10 +41,13 @@ def gather(stack: StackView, request: RollbackRequest) -> Facts:
         raise PreconditionError(
             f"no good release before {current}", "inv releases lists all; inv rollback --to ID takes one"
         )
-    app = next(iter(stack.apps))
-    seen = stack.runtime.observe().get(f"{app}.{back}.1")
-    warm = held(back) == target and seen is not None and seen.state == "up"
-    return {"current": current, "target": target, "back": back, "warm": warm, "app": app}
+    app = next(iter(stack.apps.values()))
+    observed = stack.runtime.observe()
+    up = all(name in observed and observed[name].state == "up" for name in processes.names(app, back))
+    warm = held(back) == target and up
+    content = colours.get(back, {}) if warm else processes.content(app, target, config_digest(stack))
+    workers = bool(content.get("workers") or processes.amiss(stack, app, live) or colours.get(live, {}).get("workers"))
+    return {"current": current, "target": target, "back": back, "warm": warm, "app": app.name, "workers": workers}
 
 
 def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
@@ -51,34 +55,34 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
     releases = Releases(stack.state)
     back, target = str(facts["back"]), str(facts["target"])
     app = stack.apps[str(facts["app"])]
-    name = f"{app.name}.{back}.1"
+    names = processes.names(app, back)
+    name = ", ".join(names)
 
     def start(run: Run) -> Json:
-        service = app.service(back, 1, target)
-        stack.runtime.stop([service.id], run.progress)
-        releases.hold(back, {"release": target, "config": config_digest(stack), "at": time.time()})
+        stack.runtime.stop(processes.of_colour(stack, app, back), run.progress)
+        releases.hold(back, processes.content(app, target, config_digest(stack)))
         try:
-            stack.runtime.start((service,), run.progress)
+            stack.runtime.start(processes.web(app, back, target), run.progress)
         except ServiceError as exc:
             raise UnhealthyError(
                 exc.message, f"release {facts['current']} still serves; {exc.hint}", detail=exc.detail
             ) from exc
-        return {"service": service.id}
+        return {"services": list(names)}
 
     def stop(run: Run) -> Json:
         if not stack.balancer.share().get(back, 0):
-            stack.runtime.stop([name], run.progress)
+            stack.runtime.stop(processes.of_colour(stack, app, back), run.progress)
             releases.hold(back, None)
         return None
 
     def answers(_run: Run) -> Json:
-        seen = stack.runtime.observe().get(name)
-        if seen is None or not seen.ready:
+        sick = processes.sick(stack, names)
+        if sick:
             raise UnhealthyError(
-                f"{name} with release {target} does not answer: {seen.reason if seen else 'it does not run'}",
-                f"release {facts['current']} still serves; inv logs --service {name}",
+                f"{name} with release {target} does not answer: {'; '.join(sick)}",
+                f"release {facts['current']} still serves; inv logs --service {names[0]}",
             )
-        return {"pid": seen.pid}
+        return {"services": list(names)}
 
     def flip(run: Run) -> Json:
         watch = run.resource("watch", lambda: Watch(run, back, other(back), target))
@@ -113,6 +117,17 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         ),
         Step("receipt", "what the probes saw", receipt),
     ]
+    if facts["workers"]:  # after the visitors: a worker that does not start must not keep them on a bad release
+        why = f"each worker of {facts['current']} ends, then the one of {target} starts: never both"
+        steps.insert(
+            -1,
+            Step(
+                "workers",
+                why,
+                lambda run: processes.switch(run, app, back),
+                say=lambda o: ", ".join(o["workers"]) or "it has none",
+            ),
+        )
     return Plan(request, facts, tuple(steps), result=_result, report=_report)
 
 

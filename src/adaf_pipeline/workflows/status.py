@@ -9,7 +9,7 @@ from adaf_pipeline import journal, lock
 from adaf_pipeline.errors import AdafError
 from adaf_pipeline.event import Json
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.workflows import build
+from adaf_pipeline.workflows import build, processes
 from adaf_pipeline.workflows.releases import Releases, live_colour
 from adaf_pipeline.workflows.up import describe_share
 
@@ -21,8 +21,11 @@ def status(stack: StackView) -> dict[str, Json]:
     live = live_colour(stack)
     expected = [service.id for service in stack.services()]
     share = stack.balancer.share()
-    expected += [f"{app}.{colour}.1" for app in stack.apps for colour, percent in sorted(share.items()) if percent]
+    served = [colour for colour, percent in sorted(share.items()) if percent]
+    expected += [name for app in stack.apps.values() for colour in served for name in processes.names(app, colour)]
     running = lock.owner(stack.state)
+    workers = {name for app in stack.apps.values() for name in processes.amiss(stack, app, live)}
+    expected += sorted(workers)
     services = [
         {
             "name": seen.id,
@@ -41,6 +44,8 @@ def status(stack: StackView) -> dict[str, Json]:
         if name not in observed
     ]
     bad = [s["name"] for s in services if s["name"] in expected and not s["ready"]]
+    if running is None and workers and releases.workers() != live:
+        bad.append("the workers are not those of the live release: inv up")
     if running is None and len([percent for percent in share.values() if percent]) > 1:
         bad.append("a deploy died in its canary: inv rollback")
     return {

@@ -14,6 +14,7 @@ from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import Request, UpRequest
 from adaf_pipeline.roles import Change, StackView
 from adaf_pipeline.service import Service, Services, secret_names
+from adaf_pipeline.workflows import processes
 from adaf_pipeline.workflows.releases import Releases, live_colour
 
 
@@ -22,10 +23,12 @@ def gather(stack: StackView, request: Request) -> Facts:
     services = stack.services()
     colours = Releases(stack.state).colours()
     apps = {service.id for service in _held(stack, colours)}
-    changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps]
     observed = stack.runtime.observe()
     live = live_colour(stack)
-    strange = [c.id for c in changes if c.kind == "stop" and live and f".{live}." in c.id]
+    workers = {name for name, seen in observed.items() if seen.role == "worker"}  # a step of their own
+    changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps | workers]
+    ours = tuple(f"{app}." for app in stack.apps)
+    strange = [c.id for c in changes if c.kind == "stop" and live and f".{live}." in c.id and not c.id.startswith(ours)]
     if strange:
         raise PreconditionError(
             f"{strange[0]} serves, but adaf.yaml has no such application",
@@ -35,6 +38,8 @@ def gather(stack: StackView, request: Request) -> Facts:
         "changes": [[c.id, c.kind, c.why] for c in changes],
         "colours": colours,
         "apps_down": sorted(i for i in apps if i not in observed or observed[i].state != "up"),
+        "workers_amiss": [name for app in stack.apps.values() for name in processes.amiss(stack, app, live)],
+        "growing": _growing(stack, live, changes),
         "live": live,
         "outdated": bool(live) and colours.get(live, {}).get("config") != config_digest(stack),
     }
@@ -42,14 +47,32 @@ def gather(stack: StackView, request: Request) -> Facts:
 
 def plan(stack: StackView, request: UpRequest, facts: Facts) -> Plan:
     """Secrets, services, database, the releases that the colours held, and the share as it was written down."""
-    return Plan(request, facts, steps(stack, facts), result=_result, report=_report)
+    found = steps(stack, facts)
+    if facts["workers_amiss"]:
+        found += (_workers(stack, facts),)
+    return Plan(request, facts, found, result=_result, report=_report)
+
+
+def _workers(stack: StackView, facts: Facts) -> Step:
+    """Last: a worker that does not start must not keep visitors from what serves them."""
+    app, live = next(iter(stack.apps.values())), str(facts["live"])
+    return Step(
+        "workers",
+        "the workers of the live release run, and no others",
+        lambda run: processes.switch(run, app, live),
+        plan=tuple(facts["workers_amiss"]),
+        say=lambda o: ", ".join(o["workers"]) or "it has none",
+    )
 
 
 def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
     """Deploy runs the same steps first."""
     services = stack.services()
     changes = [Change(*change) for change in facts["changes"]]
-    gone = [change.id for change in changes if change.kind == "stop"]
+    ours = tuple(f"{app}." for app in stack.apps)
+    stopped = [change.id for change in changes if change.kind == "stop"]
+    gone = [name for name in stopped if not name.startswith(ours)]
+    surplus = [name for name in stopped if name not in gone]  # replicas: the balancer forgets them first
     lines = tuple(f"{change.kind:8} {change.id:16} {change.why}" for change in changes if change.kind != "same")
     same = sum(change.kind == "same" for change in changes)
     lines += (f"{same} unchanged",) if same else ()
@@ -63,6 +86,8 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
         if gone:
             stack.runtime.stop(gone, run.progress)
         stack.runtime.start(services, run.progress)
+        if surplus:
+            stack.runtime.stop(surplus, run.progress)
         return {"seconds": round(time.monotonic() - began, 2)}
 
     def prepare(run: Run) -> Json:
@@ -106,16 +131,21 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
     ]
     if facts["apps_down"]:
         why = "the releases that were up before are up again"
-        found.append(
-            Step("releases", why, resume, plan=tuple(facts["apps_down"]), say=lambda o: ", ".join(o["started"]))
-        )
+        step = Step("releases", why, resume, plan=tuple(facts["apps_down"]), say=lambda o: ", ".join(o["started"]))
+        found.insert(1 if facts["growing"] else len(found), step)
     found.append(Step("share", "the balancer applies the share that was written down", share, say=describe_share))
     return tuple(found)
 
 
+def _growing(stack: StackView, live: str, changes: Iterable[Change]) -> bool:
+    """More replicas of what serves: they start before the balancer sends anybody to them, not after."""
+    restarts = any(c.kind == "restart" and c.id.startswith("balancer.") for c in changes)
+    return restarts and any(len(processes.of_colour(stack, app, live)) < app.replicas for app in stack.apps.values())
+
+
 def config_digest(stack: StackView) -> str:
     """What the application is run with, whichever release and colour: sha256 (hex, 16 digits)."""
-    services = [asdict(app.service("blue", 1, "")) for app in stack.apps.values()]
+    services = [asdict(service) for service in _bindings(stack)]
     return hashlib.sha256(json.dumps(services, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -134,13 +164,16 @@ def _held(stack: StackView, colours: Mapping[str, Mapping[str, Json]]) -> Servic
     for colour, content in sorted(colours.items()):
         release = str(content["release"])
         if releases.path(release).is_dir():
-            found += [app.service(colour, 1, release) for app in stack.apps.values()]
+            found += [service for app in stack.apps.values() for service in processes.web(app, colour, release)]
     return tuple(found)
 
 
 def _bindings(stack: StackView) -> Services:
     """The applications' Services, for the secrets that only they use."""
-    return tuple(app.service("blue", 1, "") for app in stack.apps.values())
+    found: list[Service] = []
+    for app in stack.apps.values():
+        found += [app.service("blue", 1, ""), *processes.workers(app, {"release": "", "workers": app.workers})]
+    return tuple(found)
 
 
 def _made(output: Json) -> str:

@@ -3,7 +3,7 @@
 ``behaviour`` (JSON beside this file, read at start) makes it bad: {"never_ready": true}, {"fail": 0.2} answer 500,
 {"drop": 0.2} close without a byte, {"crash_after": N} die at the request after N, {"slow": 0.5} s, {"hang": true} never
 answer, {"hang": "traffic"} answer the health paths only. Health paths are spared by all but never_ready and hang: true.
-{"tell": "file"} appends the X-Request-Id of each request that it fails or drops.
+{"tell": "file"} appends the X-Request-Id of each request that it fails or drops. {"worker": "ends"}: see worker.py.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         more += "Connection: close\r\n" if last else ""
         self.transport.write(
             f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
-            f"x-release-id: {RELEASE}\r\n{more}\r\n{body}".encode()
+            f"x-release-id: {RELEASE}\r\nx-process: {os.getpid()}\r\n{more}\r\n{body}".encode()
         )
         state["open"] -= 1
         self.busy = False
