@@ -13,7 +13,7 @@ import msgspec
 
 from adaf_files.store import VALUE, Store
 from adaf_pipeline.errors import ConfigError
-from adaf_pipeline.roles import Finding, Secrets
+from adaf_pipeline.roles import Finding, Kept, Secrets
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST = 63
@@ -55,6 +55,9 @@ class Files(Secrets):
         store = self._store()
         versions = {name: store.current(name) for name in store.folders() if _NAME.fullmatch(name)}
         return {name: version for name, version in versions.items() if version is not None}
+
+    def kept(self) -> Iterable[Kept]:
+        yield Kept("records", "secrets", self.directory)
 
     def doctor(self) -> Iterable[Finding]:
         problems = list(self._store().problems())

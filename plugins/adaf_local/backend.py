@@ -17,13 +17,14 @@ import msgspec
 from adaf_local import memory, places
 from adaf_local.addresses import HOST, Addresses, free, holder
 from adaf_local.binaries import Binaries
+from adaf_local.kept import kept
 from adaf_local.launch import Launch
 from adaf_local.logs import Log
 from adaf_local.probing import probe
 from adaf_local.supervisor import Supervisor, check_installed
 from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.process import Account
-from adaf_pipeline.roles import Change, Finding, Observed, Progress, Runtime, StackView, View
+from adaf_pipeline.roles import Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
 from adaf_pipeline.service import Probe, Ref, Service, Services
 
 SOCKET = 95  # bytes of a path: sun_path holds 108, and haproxy binds PATH.PID.tmp first
@@ -268,6 +269,9 @@ class Local(Runtime):
             known = ", ".join(sorted(p.name for p in (self.state / "logs").glob("*"))) or "none yet"
             raise PreconditionError(f"no service {service}", f"there are: {known}")
         yield from Log(folder).read(lines, follow=follow)
+
+    def kept(self) -> Iterable[Kept]:
+        return kept(self)
 
     def doctor(self) -> Iterable[Finding]:
         try:

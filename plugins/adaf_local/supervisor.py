@@ -118,12 +118,13 @@ class Supervisor:
             target.rename(home)
         run(["s6-svscanctl", "-a", str(self.scan)], account=self.account)
         fifo = home / "supervise" / "control"
-        if not self._until(lambda: fifo.exists() and self._supervised(home), 5):
+        if not self._until(lambda: fifo.exists() and self.supervised(home), 5):
             raise ServiceError(
                 f"{name}: no supervisor took it within 5 s", f"the supervisor's log: {self.state / 's6.log'}"
             )
 
-    def _supervised(self, home: Path) -> bool:
+    def supervised(self, home: Path) -> bool:
+        """Whether an s6-supervise lives in this directory."""
         return run(["s6-svok", str(home)], account=self.account, check=False).code == 0
 
     def up(self, name: str) -> None:
@@ -136,7 +137,7 @@ class Supervisor:
         """Stop it by its own stop signal; after ``grace`` seconds s6 kills it. A killed supervisor is waited for."""
         home = self.scan / name
         places.write(home / "down", "")
-        if not self._until(lambda: self._supervised(home), 3):
+        if not self._until(lambda: self.supervised(home), 3):
             return  # nothing supervises it: the scanner is gone; ``sweep`` ends what is left
         limit = int(grace * 1000) + 3000
         run(["s6-svc", "-wD", "-d", "-T", str(limit), str(home)], account=self.account, timeout=grace + 10, check=False)
@@ -156,7 +157,7 @@ class Supervisor:
         home.rename(gone)
         if self.running():
             run(["s6-svscanctl", "-an", str(self.scan)], account=self.account, check=False)
-        self._until(lambda: not self._supervised(gone) and not self._supervised(gone / "log"), 3)
+        self._until(lambda: not self.supervised(gone) and not self.supervised(gone / "log"), 3)
         places.remove(gone)
 
     def sweep(self, name: str) -> None:

@@ -75,6 +75,13 @@ class AppSettings(Settings, frozen=True):
     ] = {}
 
 
+class RetentionSettings(Settings, frozen=True):
+    """What `prune` leaves, besides the releases of deploy/keep: a journal goes when both limits are passed."""
+
+    journals: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 200  # the newest ones always stay
+    days: Annotated[float, msgspec.Meta(ge=0, le=36500)] = 30  # and the younger ones
+
+
 class Core(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The core's own keys; role sections stay raw until their backend is known."""
 
@@ -87,6 +94,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cache: Any = "redis"
     secrets: Any = "files"
     deploy: DeploySettings = DeploySettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 ROLE_KEYS = ("runtime", "balancer", "proxy", "database", "cache", "secrets")
@@ -110,6 +118,7 @@ class Config:
     roles: Mapping[str, Section]
     apps: Mapping[str, Section]
     deploy: DeploySettings
+    retention: RetentionSettings
     sources: Sources = field(default_factory=lambda: Sources(FILE))
 
     def app(self, name: str) -> tuple[AppSettings, Section]:
@@ -173,7 +182,7 @@ def load(file: Path, stack: str = "", environ: Mapping[str, str] | None = None, 
         raise ConfigError(
             f"{sources.where('deploy/steps')}: [{given}] does not rise", "for example  steps: [5, 25, 50]"
         )
-    return Config(file, core.name, roles, apps, core.deploy, sources)
+    return Config(file, core.name, roles, apps, core.deploy, core.retention, sources)
 
 
 def _layers(file: Path, stack: str, environ: Mapping[str, str], said_by: str) -> tuple[Json, Sources]:

@@ -74,3 +74,9 @@ class RollbackRequest(Request):
     task = "rollback"
     workflow = "adaf_pipeline.workflows.rollback"
     to: str = ""
+
+
+@dataclass(frozen=True)
+class PruneRequest(Request):
+    task = "prune"
+    workflow = "adaf_pipeline.workflows.prune"

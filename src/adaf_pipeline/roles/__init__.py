@@ -5,7 +5,7 @@ and a StackView through which it reaches the other roles, late. Constructors do 
 """
 
 from adaf_pipeline.roles.app import App, Migrations, Problem, Workplace
-from adaf_pipeline.roles.role import Binding, Finding, Progress, Role, RoleName, StackView, View
+from adaf_pipeline.roles.role import Binding, Finding, Kept, Progress, Role, RoleName, StackView, View
 from adaf_pipeline.roles.runtime import Change, Observed, Runtime
 from adaf_pipeline.roles.stores import Cache, Database, Secrets
 from adaf_pipeline.roles.traffic import Balancer, Proxy, RequestLog, Served
@@ -18,6 +18,7 @@ __all__ = [
     "Change",
     "Database",
     "Finding",
+    "Kept",
     "Migrations",
     "Observed",
     "Problem",

@@ -70,6 +70,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that a backend has on this host's disk. ``spare``: why nothing needs it any more, and `prune` removes it.
+
+    Data are never spare: who deletes them says so, with ``down --purge``.
+    """
+
+    kind: Literal["data", "logs", "records"]
+    name: str  # whose it is: a service's id, or what is in it
+    path: Path
+    spare: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """What an application needs to use a database or cache: environment and secret files."""
 
@@ -98,6 +111,10 @@ class Role(ABC):
     def endpoints(self) -> Mapping[str, Ref]:
         """Fixed names of this role to the instance Ref that serves them today."""
         return {}
+
+    def kept(self) -> Iterable[Kept]:
+        """Pure reads: what this backend has below the stack's directory; `prune` leaves alone what nobody names."""
+        return ()
 
     def doctor(self) -> Iterable[Finding]:
         """Pure reads: what is right and wrong with what this backend needs."""

@@ -1,4 +1,4 @@
-"""up, down, status, logs, doctor, plugins."""
+"""up, down, prune, status, logs, doctor, plugins."""
 
 from __future__ import annotations
 
@@ -42,6 +42,30 @@ def down(
         if not plan and opened.name != "local" and yes != opened.name:
             raise PreconditionError(f"this stops {opened.name}", f"inv down --yes {opened.name}")
         return DownRequest(purge=purge)
+
+    dispatch(make, stack=stack, json=json, plan=plan)
+
+
+@task(yes="the stack's name, to confirm on a stack that is not local")
+def prune(_c: Context, yes: str = "", stack: str = "", json: bool = False, plan: bool = False) -> None:
+    """Remove what nothing needs any more: releases beyond deploy/keep, old journals, what killed runs left.
+
+    Data, what serves, and what a rollback needs stay. --plan lists all that would go, and why.
+
+    Example: inv prune --plan
+    """
+    from adaf_pipeline.errors import PreconditionError
+    from adaf_pipeline.requests import PruneRequest, Request
+    from adaf_pipeline.stack import Stack
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    def make(opened: Stack) -> Request:
+        if not plan and opened.name != "local" and yes != opened.name:
+            raise PreconditionError(
+                f"this deletes old releases and journals of {opened.name}",
+                f"look at `inv prune --plan`, then inv prune --yes {opened.name}",
+            )
+        return PruneRequest()
 
     dispatch(make, stack=stack, json=json, plan=plan)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.event import Json
 from adaf_pipeline.roles import StackView
+from adaf_pipeline.workflows import tree
 
 COLOURS = ("blue", "green")
 
@@ -65,13 +65,36 @@ class Releases:
             raise PreconditionError(f"no release {beginning}", f"there are: {known}")
         raise PreconditionError(f"{beginning} fits {len(found)} releases: {', '.join(found)}", "give more of the id")
 
+    def needed(self) -> dict[str, str]:
+        """By release, why it must stay: what the colours hold, and what a rollback would go back to."""
+        colours = self.colours()
+        found = {str(content.get("release")): f"{colour} holds it" for colour, content in colours.items()}
+        live = str(colours.get(self.confirmed(), {}).get("release", ""))
+        good = self.previous_good(live) if live else ""
+        if good:
+            found.setdefault(good, f"a rollback from {live} goes back to it")
+        return found
+
+    def beyond(self, keep: int) -> list[str]:
+        """The oldest releases that nothing needs, as many as there are more than ``keep`` in all. A pure read."""
+        there, needed = self.all(), self.needed()
+        return [name for name in there if name not in needed][: max(0, len(there) - keep)]
+
+    def remove(self, release: str) -> None:
+        """Forget and delete one: first nobody finds it any more, then it goes. OSError when it stays."""
+        for path in (self.state / "inputs").glob("[0-9a-f]*"):
+            with contextlib.suppress(PreconditionError):  # a damaged one leads nowhere
+                if self._read(path, "") == release:
+                    path.unlink(missing_ok=True)
+        (self.state / "records" / f"{release}.json").unlink(missing_ok=True)
+        tree.discard(self.path(release))
+
     def forget_old(self, keep: int) -> list[str]:
-        """Delete the oldest releases that no colour holds, beyond ``keep``; returns their ids."""
-        held = {str(c.get("release")) for c in self.colours().values()}
-        spare = [name for name in self.all() if name not in held]
-        gone = spare[: max(0, len(self.all()) - keep)]
+        """Remove what is beyond ``keep``; returns the ids. What cannot be removed stays for `prune`."""
+        gone = self.beyond(keep)
         for name in gone:
-            shutil.rmtree(self.path(name), ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self.remove(name)
         return gone
 
     # --------------------------------------------------------------------------------------------- colours

@@ -1,4 +1,4 @@
-"""Directory trees as content: hashed, copied, handed over."""
+"""Directory trees as content: hashed, copied, handed over, discarded."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.process import Account, run
+
+GONE = ".gone-"  # how a tree is called while it is being deleted
 
 
 def digest(root: Path, files: Iterable[str], context: Mapping[str, str] | None = None) -> str:
@@ -116,3 +119,22 @@ def take_over(root: Path) -> None:
                 os.fchmod(handle, (status.st_mode & 0o777 | 0o444 | (0o111 if directory else 0)) & ~0o022)
             finally:
                 os.close(handle)
+
+
+def discard(path: Path) -> None:
+    """Remove a file, a link (not what it leads to) or a whole tree. OSError when it stays.
+
+    A tree gets another name first: whoever is killed in here leaves no half of something that still has its name.
+    """
+    try:
+        directory = stat.S_ISDIR(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if not directory:
+        path.unlink(missing_ok=True)
+        return
+    aside = path
+    if not path.name.startswith(GONE):
+        aside = path.with_name(f"{GONE}{path.name}-{time.monotonic_ns()}")
+        path.rename(aside)
+    shutil.rmtree(aside)  # by open handles: what is swapped for a link meanwhile is not followed
