@@ -34,7 +34,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
 
     class Stream:
-        def __init__(self, *_args: object) -> None: ...
+        def __init__(self, *_args: object, **_more: object) -> None: ...
 
         missed = 0
 

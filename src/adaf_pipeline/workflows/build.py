@@ -70,7 +70,7 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
         return {"problems": 0}
 
     def build(run: Run) -> Json:
-        began = time.time()
+        at, began = time.time(), time.monotonic()
         place = _place(run, app)
         app.build(place)
         if tree.digest(app.path, app.inputs(), app.toolchain()) != facts["inputs"]:
@@ -89,8 +89,8 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
             "artefact": artefact,
             "app": app.name,
             "toolchain": dict(app.toolchain()),
-            "built": began,
-            "seconds": round(time.time() - began, 2),
+            "built": at,
+            "seconds": round(time.monotonic() - began, 2),
         }
         releases.keep(record)
         return record

@@ -59,11 +59,12 @@ class TruncatedError(Exception):
 class ProbeStream:
     """start(), results() at any time, stop() or close(). Works in a thread of its own."""
 
-    def __init__(self, url: str, settings: ProbeSettings | None = None) -> None:
+    def __init__(self, url: str, settings: ProbeSettings | None = None, clock: Callable[[], float] = time.time) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise ConfigError(f"probe stream: {url!r} is not an http:// address", "it takes the url() of the proxy")
         self.settings = settings or ProbeSettings()
+        self._clock = clock  # of Result.sent_at
         self.missed = 0  # slots of the schedule in which our own process was stalled: evidence that is missing
         self._host, self._port = parts.hostname, parts.port or 80
         try:
@@ -142,7 +143,7 @@ class ProbeStream:
         path = self.settings.post if method == "POST" else self.settings.get[number // 4 % len(self.settings.get)]
         keep = number // 2 % 2 == 1
         turn = (number // 4 * 2 + number % 2) % self.settings.connections if keep else -1
-        request, at, begin = uuid.uuid4().hex, time.time(), time.perf_counter()
+        request, at, begin = uuid.uuid4().hex, self._clock(), time.perf_counter()
         kind: Literal["fresh", "reused", ""] = ""
         status, release, seen, error = 0, "", None, "unsent"
         sock: socket.socket | None = None

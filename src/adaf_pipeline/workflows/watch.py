@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from adaf_pipeline.config import DeploySettings
 from adaf_pipeline.errors import UnhealthyError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Run
 from adaf_pipeline.workflows import probe
+from adaf_pipeline.workflows.clock import SteadyClock
 from adaf_pipeline.workflows.receipt import Receipt
 from adaf_pipeline.workflows.verdict import Evidence, Judgement, Limits
 
 TICK = 1.0  # seconds of log in one window of the verdict
 GLANCE = 0.2  # seconds between looks at the control file and at signals
+JUMP = 0.05  # seconds: less is no jump of the clock, but a correction of it
 SAY = 5.0  # seconds between two lines about the same step
 
 
@@ -29,12 +32,14 @@ class Watch:
         self.evidence = Evidence(canary, stable, limits)
         self.changed_at: float | None = None
         self.failed: dict[str, Json] | None = None  # the verdict that ended it
+        self.clock = SteadyClock()
         self._held = ExitStack()
         self.log = self._held.enter_context(run.stack.balancer.log())
         wanted = settings.probe
         self.stream = probe.ProbeStream(
             run.stack.proxy.url(),
             probe.ProbeSettings(rate=wanted.rate, get=wanted.paths, post=wanted.post, timeout=wanted.timeout),
+            clock=self.clock.now,
         )
         self.stream.start()
 
@@ -58,12 +63,15 @@ class Watch:
 
     def share_changed(self, *, alone: bool) -> None:
         """A new share took effect now: a verdict needs visitors from here on."""
-        self.changed_at = self.changed_at or time.time()
-        self.evidence.step(time.time(), alone=alone)
+        self.changed_at = self.changed_at or self.clock.now()
+        self.evidence.step(self.clock.now(), alone=alone)
 
     def look(self) -> Judgement:
         """One window of the log, and what follows from all so far."""
-        self.evidence.add(self.log.take())
+        jump, served = self.clock.jump(), self.log.take()
+        if abs(jump) > JUMP:  # the balancer's clock is the machine's
+            served = tuple(replace(line, at=line.at - jump) for line in served)
+        self.evidence.add(served)
         self.evidence.lost(self.log.missing)
         return self.evidence.judge()
 
