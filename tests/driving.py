@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+
+from adaf_pipeline.testing.driving import Commands, Outcome
 
 SCHEMAS: dict[str, Any] = {
     name: json.loads(body)
@@ -44,21 +41,11 @@ deploy:
 """
 
 
-@dataclass
-class Outcome:
-    """How a command ended: exit code, JSON document ({} when stdout held none), and what it printed."""
-
-    code: int
-    document: dict[str, Any]
-    stdout: str
-    stderr: str
-
-
-class Pipeline:
+class Pipeline(Commands):
     """The commands of a user in a checkout of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.ledger = folder / "ledger"
         self.ledger.touch()
         self.ledger.chmod(0o666)  # the application runs as the stack's account
@@ -68,46 +55,14 @@ class Pipeline:
     def configure(self, extra: str = "", file: str = "adaf.yaml", deploy: str = HASTY) -> None:
         (self.folder / file).write_text(APPS.format(ledger=self.ledger) + deploy + extra)
 
-    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", "from adaf_pipeline.tasks.program import main; main()", *words],
-            cwd=self.folder,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300", **env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def finish(self, child: subprocess.Popen[str], seconds: float = 120) -> Outcome:
-        try:
-            out, err = child.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGINT)
-            out, err = child.communicate(timeout=60)
-            raise AssertionError(f"did not end within {seconds} s:\n{out}\n{err}") from None
-        document = json.loads(out) if out.lstrip().startswith("{") else {}
-        if document:
-            kind = "plan" if "facts" in document else "error" if "error" in document else document["task"]
-            jsonschema.validate(document, SCHEMAS[kind])
-        return Outcome(child.returncode, document, out, err)
-
-    @staticmethod
-    def reach(child: subprocess.Popen[str], step: str) -> None:
-        """Read on until a running deploy (with --json: it talks on stderr) says that it begins ``step``."""
-        assert child.stderr is not None
-        for line in child.stderr:
-            if f"] {step}: " in line:
-                return
-        raise AssertionError(f"ended before {step}: {child.communicate()}")
-
-    def run(self, *words: str, **env: str) -> Outcome:
-        return self.finish(self.start(*words, **env))
-
-    def ok(self, *words: str) -> dict[str, Any]:
-        done = self.run(*words, "--json")
-        assert done.code == 0, f"{words}: exit {done.code}\n{done.stdout}\n{done.stderr}"
-        return done.document
+    def outcome(self, code: int, out: str, err: str) -> Outcome:
+        done = super().outcome(code, out, err)
+        if done.document:
+            kind = (
+                "plan" if "facts" in done.document else "error" if "error" in done.document else done.document["task"]
+            )
+            jsonschema.validate(done.document, SCHEMAS[kind])
+        return done
 
     def change(self, **behaviour: Any) -> None:
         """A new version of the application, well or as bad as said."""

@@ -6,7 +6,8 @@ from itertools import product
 from pathlib import Path
 
 from adaf_haproxy.settings import Settings
-from adaf_haproxy.share import COLOURS, FILE, NOTHING_LIVE, statement
+from adaf_haproxy.share import FILE, NOTHING_LIVE, statement
+from adaf_pipeline.roles import COLOURS
 from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv, template, text
 
 ID = "balancer.1"

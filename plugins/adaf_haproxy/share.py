@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.roles import whole_share
 
-COLOURS = ("blue", "green")
 BUCKETS = 10_000
 NOTHING_LIVE = -1
 FILE = "share.cfg"
@@ -20,12 +20,8 @@ def threshold(share: Mapping[str, float]) -> int:
     """Buckets below it go to green; {} takes everything off. ValueError for a share that is none."""
     if not share:
         return NOTHING_LIVE
-    unknown = sorted(set(share) - set(COLOURS))
-    if unknown:
-        raise ValueError(f"no such colour: {', '.join(unknown)} (there are {' and '.join(COLOURS)})")
-    if not all(0 <= part <= 100 for part in share.values()) or abs(sum(share.values()) - 100) > 1e-6:
-        raise ValueError(f"shares are per cent and 100 in sum, not {dict(share)}")
-    return round(share.get("green", 0.0) * BUCKETS / 100)
+    whole = whole_share(share)
+    return round(whole["green"] * BUCKETS / 100)
 
 
 def share_of(green: int) -> Mapping[str, float]:

@@ -6,21 +6,18 @@ What it holds above all: every failure that a client saw was seen by the log, fo
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import cast
+from collections.abc import Iterator
 
 import pytest
 from edge import HANG, SERVER, Lab, ask, collect, make_work, needed, running, storm
 
 from adaf_pipeline.errors import ServiceError
-from adaf_pipeline.roles import Balancer
 from adaf_pipeline.service import Ref
-from adaf_pipeline.testing.balancer import BalancerContract, within
+from adaf_pipeline.testing.balancer import within
 
 pytestmark = needed
 
@@ -250,33 +247,3 @@ def test_a_log_of_a_balancer_that_is_down_is_an_error(lab: Lab) -> None:
     assert lab.balancer.share() == {"blue": 45.0, "green": 55.0}
     lab.start("balancer.1")
     assert lab.balancer.live_share() == {"blue": 45.0, "green": 55.0}
-
-
-# ------------------------------------------------------------------------------------------------- the contract
-
-
-class TestHAProxy(BalancerContract):
-    @pytest.fixture
-    def balancer(self, unreleased: Lab) -> Balancer:
-        return unreleased.balancer
-
-    def send(self, balancer: Balancer, visitors: Sequence[str]) -> list[str]:
-        found: list[str] = []
-        with cast(Lab, balancer.stack).connect("balancer.1", unix=True) as link:
-            for first in range(0, len(visitors), 50):
-                some = visitors[first : first + 50]
-                link.sendall(
-                    b"".join(
-                        b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 1\r\nCookie: adaf_visitor=%s\r\n\r\n"
-                        % v.encode()
-                        for v in some
-                    )
-                )
-                data = b""
-                while len(re.findall(rb"hello|</html>", data)) < len(some):
-                    data += link.recv(1 << 20)
-                found += [name.decode() for name in re.findall(rb"x-release-id: r-(\w+)|503 Service", data)]
-        return found
-
-    def restart(self, balancer: Balancer) -> None:
-        cast(Lab, balancer.stack).crash("balancer.1")

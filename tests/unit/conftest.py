@@ -14,8 +14,6 @@ from deploy_world import FAST, World
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.stack import fake_stack
-from adaf_pipeline.workflows import processes, rollback, watch
-from adaf_pipeline.workflows.receipt import Result as Probed
 
 
 @pytest.fixture(autouse=True)
@@ -30,32 +28,10 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def world() -> Iterator[World]:
     made = World()
-
-    class Stream:
-        def __init__(self, *_args: object, **_more: object) -> None: ...
-
-        missed = 0
-
-        def start(self) -> None: ...
-
-        def stop(self) -> None: ...
-
-        def close(self) -> None: ...
-
-        def results(self) -> tuple[Probed, ...]:
-            made.step()
-            return tuple(made.probed)
-
-    monkeypatch.setattr(watch.probe, "ProbeStream", Stream)
-    monkeypatch.setattr(watch, "TICK", 0.02)
-    monkeypatch.setattr(watch, "GLANCE", 0.01)
-    monkeypatch.setattr(watch, "SAY", 0.05)
-    monkeypatch.setattr(rollback, "AFTER", 0)
-    monkeypatch.setattr(processes, "STAYS", 0.05)
-    monkeypatch.setattr(processes, "LOOK", 0.01)
-    return made
+    with made.instead_of_probes():
+        yield made
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from adaf_pipeline.event import Event
 from adaf_pipeline.requests import BuildRequest, DeployRequest, UpRequest
 from adaf_pipeline.roles import Problem
 from adaf_pipeline.stack import Stack
+from adaf_pipeline.testing.app import FakeApp
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.runtime import FakeRuntime
-from adaf_pipeline.testing.stack import FakeApp
 from adaf_pipeline.workflows.receipt import Result as Probed
 from adaf_pipeline.workflows.releases import Releases
 from adaf_pipeline.workflows.status import status

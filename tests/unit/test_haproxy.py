@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,9 +20,7 @@ from adaf_haproxy.backend import HAProxy
 from adaf_haproxy.configuration import servers
 from adaf_haproxy.control import Control
 from adaf_pipeline.errors import ConfigError, PreconditionError, ServiceError
-from adaf_pipeline.roles import Balancer
 from adaf_pipeline.service import Ref, Service, Text
-from adaf_pipeline.testing.balancer import BalancerContract, FakeBalancer
 
 
 def balancer(folder: Path | None = None, replicas: int = 1, **settings: Any) -> HAProxy:
@@ -37,21 +34,6 @@ def rendered(text: Text) -> str:
     return "".join(
         part if isinstance(part, str) else f"<{part.kind} {part.owner} {part.name} {part.part}>" for part in text
     )
-
-
-# ---------------------------------------------------------------------------------------------- the fake's contract
-
-
-class TestFakeBalancer(BalancerContract):
-    @pytest.fixture
-    def balancer(self) -> Balancer:
-        return FakeBalancer()
-
-    def send(self, balancer: Balancer, visitors: Sequence[str]) -> list[str]:
-        return [cast(FakeBalancer, balancer).serve(visitor).colour for visitor in visitors]
-
-    def restart(self, balancer: Balancer) -> None:
-        cast(FakeBalancer, balancer).restart()
 
 
 # ----------------------------------------------------------------------------------------------- what it describes

@@ -162,7 +162,7 @@ def test_a_role_that_is_not_filled_completely_is_named(tmp_path: Path) -> None:
 
 def test_a_class_of_another_role_is_refused(tmp_path: Path) -> None:
     stack = fake_stack(
-        tmp_path, plugins={"odd": Provides(Backend("cache", "odd", "adaf_pipeline.testing.stack:FakeProxy"))}
+        tmp_path, plugins={"odd": Provides(Backend("cache", "odd", "adaf_pipeline.testing.proxy:FakeProxy"))}
     )
     stack.config.roles["cache"].__dict__.update(use="odd")
     with pytest.raises(PluginError, match="FakeProxy is not a Cache"):

@@ -14,8 +14,9 @@ from adaf_pipeline.errors import ConfigError
 from adaf_pipeline.plugins import Registry
 from adaf_pipeline.requests import DeployRequest, RollbackRequest, UpRequest
 from adaf_pipeline.stack import Stack
+from adaf_pipeline.testing import fakes
 from adaf_pipeline.testing.runtime import FakeRuntime
-from adaf_pipeline.testing.stack import FAKE, FakePlugin
+from adaf_pipeline.testing.stack import FAKE
 from adaf_pipeline.workflows import status
 from adaf_pipeline.workflows.releases import Releases
 
@@ -234,6 +235,6 @@ def test_what_is_no_process_is_refused(tmp_path: Path, app: str, path: str) -> N
     (tmp_path / "app").mkdir()
     (tmp_path / "adaf.yaml").write_text(FAKE.replace("apps: {web: {use: fake, path: app}}", APP % app))
     registry = Registry()
-    registry.add("fakes", FakePlugin)
+    registry.add("fakes", fakes)
     with pytest.raises(ConfigError, match=path):
         _ = Stack(config.load(tmp_path / "adaf.yaml"), registry).apps

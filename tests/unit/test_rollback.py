@@ -11,9 +11,9 @@ from adaf_pipeline.engine import Engine
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.requests import DeployRequest, RollbackRequest, UpRequest
 from adaf_pipeline.stack import Stack
+from adaf_pipeline.testing.app import FakeApp
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.runtime import FakeRuntime
-from adaf_pipeline.testing.stack import FakeApp
 
 
 def test_a_warm_release_that_does_not_start_does_not_stop_up(stack: Stack) -> None:

@@ -5,12 +5,13 @@ and a StackView through which it reaches the other roles, late. Constructors do 
 """
 
 from adaf_pipeline.roles.app import App, Migrations, Problem, Workplace
-from adaf_pipeline.roles.role import Binding, Finding, Kept, Progress, Role, RoleName, StackView, View
+from adaf_pipeline.roles.role import Binding, Finding, Kept, NoSettings, Progress, Role, RoleName, StackView, View
 from adaf_pipeline.roles.runtime import Change, Observed, Runtime
 from adaf_pipeline.roles.stores import Cache, Database, Secrets
-from adaf_pipeline.roles.traffic import Balancer, Proxy, RequestLog, Served
+from adaf_pipeline.roles.traffic import COLOURS, Balancer, MemoryLog, Proxy, RequestLog, Served, whole_share
 
 __all__ = [
+    "COLOURS",
     "App",
     "Balancer",
     "Binding",
@@ -19,7 +20,9 @@ __all__ = [
     "Database",
     "Finding",
     "Kept",
+    "MemoryLog",
     "Migrations",
+    "NoSettings",
     "Observed",
     "Problem",
     "Progress",
@@ -33,4 +36,5 @@ __all__ = [
     "StackView",
     "View",
     "Workplace",
+    "whole_share",
 ]

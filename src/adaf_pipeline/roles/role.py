@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+import msgspec
+
 from adaf_pipeline.service import Ref, SecretUse, Services, Text
 
 if TYPE_CHECKING:
@@ -90,10 +92,14 @@ class Binding:
     secrets: tuple[SecretUse, ...]
 
 
-class Role(ABC):
-    """What every backend has."""
+class NoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing to set."""
 
-    Settings: ClassVar[type[Any]]
+
+class Role(ABC):  # noqa: B024  the roles themselves have abstract methods
+    """What every backend has. ``Settings``: a msgspec.Struct of its keys in adaf.yaml, none unless it says so."""
+
+    Settings: ClassVar[type[Any]] = NoSettings
 
     def __init__(self, settings: Any, stack: StackView) -> None:
         self.settings = settings

@@ -10,6 +10,18 @@ from typing import Protocol
 
 from adaf_pipeline.roles.role import Role
 
+COLOURS = ("blue", "green")
+
+
+def whole_share(share: Mapping[str, float]) -> dict[str, float]:
+    """A share with both colours named; {} (nothing is live) stays. ValueError for what is no share."""
+    unknown = sorted(set(share) - set(COLOURS))
+    if unknown:
+        raise ValueError(f"no such colour: {', '.join(unknown)} (there are {' and '.join(COLOURS)})")
+    if share and (not all(0 <= part <= 100 for part in share.values()) or abs(sum(share.values()) - 100) > 1e-6):
+        raise ValueError(f"shares are per cent and 100 in sum, not {dict(share)}")
+    return {colour: float(share.get(colour, 0)) for colour in COLOURS} if share else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -19,12 +31,12 @@ class Served:
     visitor: str
     colour: str
     server: str
-    method: str
-    status: int
-    retries: int
-    request: str  # request id
-    seconds: float
-    failed: bool  # no or broken answer, 5xx, or saved only by a retry
+    method: str = "GET"
+    status: int = 200
+    retries: int = 0
+    request: str = ""  # request id
+    seconds: float = 0.0
+    failed: bool = False  # no or broken answer, 5xx, or saved only by a retry
 
 
 class RequestLog(Protocol):
@@ -38,6 +50,21 @@ class RequestLog(Protocol):
         """Lines known to be lost, unreadable, or gone with a restart: evidence that is incomplete."""
 
     def close(self) -> None: ...
+
+
+class MemoryLog:
+    """A RequestLog that is fed: for a balancer whose requests come by in this process."""
+
+    def __init__(self) -> None:
+        self.lines: list[Served] = []
+        self.missing = 0
+
+    def take(self) -> tuple[Served, ...]:
+        taken, self.lines = tuple(self.lines), []
+        return taken
+
+    def close(self) -> None:
+        return
 
 
 class Balancer(Role):

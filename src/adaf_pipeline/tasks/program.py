@@ -31,7 +31,12 @@ class AdafProgram(Program):
             super().parse_tasks()
 
 
-def main() -> None:
+def program() -> AdafProgram:
+    """The program, not started yet. Its tasks are those of the current folder."""
     from importlib.metadata import version
 
-    AdafProgram(name="adaf", binary="adaf", namespace=namespace(), version=version("adaf-pipeline")).run()
+    return AdafProgram(name="adaf", binary="adaf", namespace=namespace(), version=version("adaf-pipeline"))
+
+
+def main() -> None:
+    program().run()

@@ -7,39 +7,48 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, cast
 
-import msgspec
 import pytest
 
 from adaf_pipeline.errors import ServiceError
-from adaf_pipeline.roles import Balancer, RequestLog, Served
+from adaf_pipeline.roles import Balancer, MemoryLog, RequestLog, Served, whole_share
 from adaf_pipeline.service import Port, Ref, Service, Services, argv
 
-COLOURS = ("blue", "green")
 VISITORS = tuple(f"visitor-{number:04d}" for number in range(4000))
 
 
-class FakeLog:
-    """What was fed since it was opened."""
+class InProcess(Protocol):
+    """What a balancer that lives in this process has besides its role, so that visitors can come by without a server."""
 
-    def __init__(self) -> None:
-        self.lines: list[Served] = []
-        self.missing = 0
+    def place(self, visitor: str) -> str:
+        """The colour of a visitor now, "" when nothing is live."""
 
-    def take(self) -> tuple[Served, ...]:
-        taken, self.lines = tuple(self.lines), []
-        return taken
+    def feed(self, *served: Served) -> None:
+        """Requests that came by: lines for every log that is open."""
 
-    def close(self) -> None:
-        return
+
+def visit(
+    balancer: InProcess,
+    visitor: str,
+    *,
+    failed: bool = False,
+    seconds: float = 0.01,
+    method: str = "GET",
+    request: str = "",
+) -> Served:
+    """One request of a visitor now, to a balancer in this process. ``failed``: the application answers with a 500."""
+    colour = balancer.place(visitor)
+    status = 503 if not colour else 500 if failed else 200
+    served = Served(
+        time.time(), visitor, colour, f"{colour}-1", method, status, 0, request, seconds, failed or not colour
+    )
+    balancer.feed(served)
+    return served
 
 
 class FakeBalancer(Balancer):
-    """Tests ``feed`` it requests or let visitors ``serve``, set ``down``, ``lose`` log lines, ``restart`` it."""
-
-    class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """Nothing to set."""
+    """Tests ``feed`` it requests or let somebody ``visit``, set ``down``, ``lose`` log lines, ``restart`` it."""
 
     def __init__(self, settings: Any = None, stack: Any = None) -> None:
         super().__init__(settings, stack)
@@ -48,7 +57,7 @@ class FakeBalancer(Balancer):
         self.history: list[Mapping[str, float]] = []  # every share that was set
         self._persisted: Mapping[str, float] = {}
         self._live: Mapping[str, float] = {}
-        self._logs: list[FakeLog] = []
+        self._logs: list[MemoryLog] = []
 
     def services(self) -> Services:
         return (Service("balancer.1", "balancer", argv("balancer"), ports=(Port("http"),)),)
@@ -61,11 +70,7 @@ class FakeBalancer(Balancer):
         return self._persisted
 
     def set_share(self, share: Mapping[str, float]) -> None:
-        if set(share) - set(COLOURS):
-            raise ValueError(f"no such colour: {set(share) - set(COLOURS)}")
-        if share and (min(share.values()) < 0 or abs(sum(share.values()) - 100) > 1e-6):
-            raise ValueError(f"not 100 in sum: {share}")
-        self._persisted = {colour: share.get(colour, 0.0) for colour in COLOURS} if share else {}
+        self._persisted = whole_share(share)
         self.history.append(self._persisted)
         self._asked()
         self._live = self._persisted
@@ -81,7 +86,7 @@ class FakeBalancer(Balancer):
     @contextmanager
     def log(self) -> Iterator[RequestLog]:
         self._asked()
-        opened = FakeLog()
+        opened = MemoryLog()
         self._logs.append(opened)
         try:
             yield opened
@@ -100,16 +105,6 @@ class FakeBalancer(Balancer):
             return ""
         bucket = int.from_bytes(hashlib.sha256(visitor.encode()).digest()[:8]) % 10_000
         return "green" if bucket < self._live["green"] * 100 else "blue"
-
-    def serve(self, visitor: str, *, failed: bool = False, seconds: float = 0.01, method: str = "GET") -> Served:
-        """One request of a visitor now."""
-        colour = self.place(visitor)
-        status = 503 if not colour else 500 if failed else 200
-        served = Served(
-            time.time(), visitor, colour, f"{colour}1", method, status, 0, "", seconds, failed or not colour
-        )
-        self.feed(served)
-        return served
 
     def feed(self, *served: Served) -> None:
         """Requests as a real balancer would have logged them."""
@@ -136,7 +131,7 @@ def within(seconds: float, true: Callable[[], object]) -> bool:
 
 
 class BalancerContract:
-    """Run against every backend of the role. Override the fixture and the two methods below it.
+    """Run against every backend of the role. Override ``balancer`` and ``restart``, and ``send`` for a real server.
 
     ``visitors`` are fixed, so "within 1 point" is not a matter of luck from run to run. It is one of the choice of ids:
     of 4,000 at random 50 % are met within 1.6 points in 19 of 20 choices. Override them if your hash is unlucky.
@@ -150,14 +145,18 @@ class BalancerContract:
         raise NotImplementedError
 
     def send(self, balancer: Balancer, visitors: Sequence[str]) -> list[str]:
-        """A GET of each visitor; which colour answered, "" for none. Both colours are well."""
-        raise NotImplementedError
+        """A GET of each visitor; which colour answered, "" for none. Both colours are well.
+
+        As it stands for a balancer in this process; override it for one that is a server.
+        """
+        return [visit(cast(InProcess, balancer), visitor).colour for visitor in visitors]
 
     def restart(self, balancer: Balancer) -> None:
         """Kill it and start it again."""
         raise NotImplementedError
 
     def test_nothing_is_live_before_the_first_share(self, balancer: Balancer) -> None:
+        """`share`, `live_share`: {} when nothing is live yet; the log has those who came all the same."""
         assert balancer.share() == {}
         assert balancer.live_share() == {}
         with balancer.log() as log:
@@ -166,12 +165,14 @@ class BalancerContract:
         assert (served.colour, served.status, served.failed) == ("", 503, True)
 
     def test_everything_can_be_taken_off_again(self, balancer: Balancer) -> None:
+        """`set_share`: {} = nothing is live."""
         balancer.set_share({"blue": 100.0})
         balancer.set_share({})
         assert balancer.share() == balancer.live_share() == {}
         assert self.send(balancer, ["anybody"]) == [""]
 
     def test_a_share_is_persisted_live_and_survives_a_crash(self, balancer: Balancer) -> None:
+        """`set_share`: written down, made live, read back; a restart comes back with it."""
         for share in ({"blue": 100.0}, {"blue": 95.0, "green": 5.0}, {"blue": 0.0, "green": 100.0}):
             balancer.set_share(share)
             wanted = {"blue": 0.0, "green": 0.0, **share}
@@ -193,6 +194,7 @@ class BalancerContract:
         ],
     )
     def test_what_is_no_share_is_refused_and_changes_nothing(self, balancer: Balancer, share: dict[str, float]) -> None:
+        """`set_share`: per cent by colour, 100 in sum; ValueError otherwise."""
         balancer.set_share({"blue": 90.0, "green": 10.0})
         with pytest.raises(ValueError):
             balancer.set_share(share)
@@ -200,6 +202,7 @@ class BalancerContract:
 
     @pytest.mark.parametrize(("canary", "stable"), [("green", "blue"), ("blue", "green")])
     def test_shares_are_exact_sticky_and_monotone(self, balancer: Balancer, canary: str, stable: str) -> None:
+        """The role itself: exact, sticky, and nobody flips back as a share rises."""
         had: set[str] = set()
         some = self.visitors[::8]
         for percent in (5, 25, 50):
@@ -219,6 +222,7 @@ class BalancerContract:
             assert set(self.send(balancer, some)) == {colour}
 
     def test_the_log_begins_where_it_is_opened_and_gives_each_line_once(self, balancer: Balancer) -> None:
+        """`log`: opened at its end; `take`: what arrived since the last call. Two readers do not disturb each other."""
         balancer.set_share({"blue": 50.0, "green": 50.0})
         self.send(balancer, ["before"])
         begun = time.time()
@@ -238,6 +242,7 @@ class BalancerContract:
             assert (log.missing, other.missing) == (0, 0)
 
     def test_a_crash_makes_the_evidence_incomplete_and_the_log_goes_on(self, balancer: Balancer) -> None:
+        """`RequestLog.missing`: what is gone with a restart is counted, never passed over."""
         balancer.set_share({"blue": 100.0})
         with balancer.log() as log:
             assert log.missing == 0
@@ -247,6 +252,7 @@ class BalancerContract:
             assert within(5, lambda: self.send(balancer, ["after"]) and [s for s in log.take() if s.visitor == "after"])
 
     def test_nobody_is_in_flight_when_nobody_asks(self, balancer: Balancer) -> None:
+        """`active`: requests in flight on a colour, 0 when there are none."""
         balancer.set_share({"blue": 100.0})
         assert within(5, lambda: balancer.active("blue") + balancer.active("green") == 0)
 

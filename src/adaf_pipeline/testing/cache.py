@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import pytest
 
 from adaf_pipeline.errors import ProcessError
@@ -18,9 +17,6 @@ from adaf_pipeline.service import Port, Ref, SecretUse, Service, Services, argv
 
 class FakeCache(Cache):
     """PING, SET, GET, INCR, EXPIRE and DEL, in memory; everything else is refused. ``commands``: what was asked."""
-
-    class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """None."""
 
     def __init__(self, settings: Any, stack: StackView) -> None:
         super().__init__(settings, stack)
@@ -83,10 +79,12 @@ class CacheContract:
         raise NotImplementedError
 
     def test_it_answers(self, cache: Cache) -> None:
+        """`command`: one command on the current primary, as Redis clients write it."""
         assert cache.command("PING") == "PONG"
         assert cache.command("ping") == "PONG"
 
     def test_it_keeps_values(self, cache: Cache) -> None:
+        """`command`: a key-value cache; text comes back as it was."""
         assert cache.command("GET", "app:a") is None
         assert cache.command("SET", "app:a", "grüße, %s") == "OK"
         assert cache.command("GET", "app:a") == "grüße, %s"
@@ -94,6 +92,7 @@ class CacheContract:
         assert cache.command("GET", "app:a") is None
 
     def test_it_counts_once(self, cache: Cache) -> None:
+        """`command`: is sent once, so that what counts is right; ProcessError with the server's reason."""
         assert [cache.command("INCR", "app:n") for _ in range(3)] == [1, 2, 3]
         assert cache.command("GET", "app:n") == "3"
         cache.command("SET", "app:n", "many")
@@ -101,6 +100,7 @@ class CacheContract:
             cache.command("INCR", "app:n")
 
     def test_values_expire(self, cache: Cache) -> None:
+        """`command`: keys may end."""
         assert cache.command("EXPIRE", "app:a", "10") == 0
         cache.command("SET", "app:a", "1")
         assert cache.command("EXPIRE", "app:a", "10") == 1
@@ -110,10 +110,12 @@ class CacheContract:
 
     @pytest.mark.parametrize("words", [(), ("NONSENSE",), ("GET",), ("SET", "app:a"), ("EXPIRE", "app:a", "soon")])
     def test_what_it_does_not_understand_is_an_error(self, cache: Cache, words: tuple[str, ...]) -> None:
+        """`command`: ProcessError for what is no command."""
         with pytest.raises(ProcessError):
             cache.command(*words)
 
     def test_applications_reach_it_by_its_endpoint(self, cache: Cache) -> None:
+        """`binding`: Refs to the endpoint ``primary``, and the password as a file."""
         bound = cache.binding()
         assert bound.environment["REDIS_HOST"] == (Ref("endpoint", "cache", "primary", "host"),)
         assert bound.environment["REDIS_PORT"] == (Ref("endpoint", "cache", "primary", "port"),)
@@ -122,3 +124,12 @@ class CacheContract:
         assert secret.env == ""
         assert cache.endpoints["primary"].kind == "instance"
         assert cache.endpoints["primary"].owner in [service.id for service in cache.services()]
+
+    def test_a_shell_is_told_no_secret(self, cache: Cache) -> None:
+        """`shell`: argv and environment of an interactive client, no secret in either."""
+        argv, environment = cache.shell()
+        assert argv and all(isinstance(word, str) for word in argv)
+        (secret,) = cache.binding().secrets
+        cache.stack.secrets.ensure([secret.name])
+        value = cache.stack.secrets.value(secret.name)
+        assert value not in "\n".join((*argv, *environment, *environment.values()))

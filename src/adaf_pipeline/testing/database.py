@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from adaf_pipeline.errors import AdafError, PreconditionError, ProcessError
@@ -29,9 +28,6 @@ class FakeDatabase(Database):
     ``DROP TABLE name;`` and ``INSERT INTO name DEFAULT VALUES;``, one statement a line; everything else is refused, so
     that nothing passes here that would fail for real.
     """
-
-    class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """None."""
 
     def __init__(self, settings: Any, stack: StackView) -> None:
         super().__init__(settings, stack)
@@ -137,19 +133,23 @@ class DatabaseContract:
         return database.migrate(files, lambda _line: None)
 
     def test_nothing_works_before_it_is_prepared(self, database: Database, tmp_path: Path) -> None:
+        """`query`, `level`, `migrate`: PreconditionError before `prepare`."""
         for use in (lambda: database.query("SELECT 1 AS one"), database.level, lambda: self.apply(database, [])):
             with pytest.raises(PreconditionError):
                 use()
 
     def test_prepare_can_run_twice(self, prepared: Database) -> None:
+        """`prepare`: creates what is missing, idempotent; `query`: column names and rows."""
         prepared.prepare()
         assert prepared.query("SELECT 1 AS one") == (("one",), [(1,)])
 
     def test_a_failing_query_says_why(self, prepared: Database) -> None:
+        """`query`: ProcessError with the database's reason."""
         with pytest.raises(ProcessError, match="missing"):
             prepared.query("SELECT * FROM missing")
 
     def test_migrations_are_applied_once_in_their_order(self, prepared: Database, tmp_path: Path) -> None:
+        """`migrate`: what is not recorded yet, in order, returns the names; `level`: the newest applied."""
         assert prepared.level() == ""
         files = self.write(tmp_path, b="CREATE TABLE one (id int);\n", a="INSERT INTO one DEFAULT VALUES;\n")
         assert self.apply(prepared, files) == ["b.sql", "a.sql"]
@@ -161,12 +161,14 @@ class DatabaseContract:
         assert self.apply(prepared, files + more) == ["c.sql"]
 
     def test_progress_names_each(self, prepared: Database, tmp_path: Path) -> None:
+        """`migrate`: progress is told of each file."""
         said: list[str] = []
         prepared.migrate(self.write(tmp_path, one="CREATE TABLE one (id int);\n"), said.append)
         assert len(said) == 1
         assert "one.sql" in said[0]
 
     def test_a_changed_file_stops_everything(self, prepared: Database, tmp_path: Path) -> None:
+        """`migrate`: PreconditionError, before anything, when a recorded file has changed since."""
         first = self.write(tmp_path, one="CREATE TABLE one (id int);\n")
         self.apply(prepared, first)
         new = self.write(tmp_path, zero="CREATE TABLE zero (id int);\n", one="CREATE TABLE one (id bigint);\n")
@@ -178,6 +180,7 @@ class DatabaseContract:
             prepared.query("SELECT * FROM zero")
 
     def test_a_failing_file_leaves_nothing_behind(self, prepared: Database, tmp_path: Path) -> None:
+        """`migrate`: each file in a transaction; ProcessError with file, line and reason."""
         files = self.write(
             tmp_path,
             good="CREATE TABLE one (id int);\n",
@@ -194,6 +197,7 @@ class DatabaseContract:
         assert self.apply(prepared, files) == ["bad.sql", "late.sql"]
 
     def test_applications_reach_it_by_its_endpoint(self, database: Database) -> None:
+        """`binding`: Refs to the endpoint ``primary``, and the password as a file."""
         bound = database.binding()
         assert bound.environment["DATABASE_HOST"] == (Ref("endpoint", "database", "primary", "host"),)
         assert bound.environment["DATABASE_PORT"] == (Ref("endpoint", "database", "primary", "port"),)
@@ -205,7 +209,17 @@ class DatabaseContract:
         assert database.endpoints["primary"].owner in [service.id for service in database.services()]
 
     def test_errors_tell_no_secret(self, prepared: Database) -> None:
+        """Errors name no secret."""
         value = prepared.stack.secrets.value("database-app")
         with pytest.raises(AdafError) as caught:
             prepared.query("SELECT * FROM missing")
         assert value not in "\n".join((caught.value.message, caught.value.hint, *caught.value.detail))
+
+    def test_a_shell_is_told_no_secret(self, prepared: Database) -> None:
+        """`shell`: argv and environment of an interactive client, no secret in either."""
+        argv, environment = prepared.shell()
+        assert argv and all(isinstance(word, str) for word in argv)
+        (secret,) = prepared.binding().secrets
+        prepared.stack.secrets.ensure([secret.name])
+        value = prepared.stack.secrets.value(secret.name)
+        assert value not in "\n".join((*argv, *environment, *environment.values()))

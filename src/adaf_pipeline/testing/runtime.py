@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from adaf_pipeline.errors import PreconditionError, ServiceError
@@ -18,14 +17,8 @@ from adaf_pipeline.roles import Change, Observed, Progress, Runtime, View
 from adaf_pipeline.service import Binary, File, Port, Probe, Ref, Service, Services, Volume, argv, text
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Nothing to set."""
-
-
 class FakeRuntime(Runtime):
     """Runs nothing, remembers everything. Tests set ``sick`` (id to reason) and ``broken`` (id to reason of no start)."""
-
-    Settings = Settings
 
     def __init__(self, settings: Any, stack: Any) -> None:
         super().__init__(settings, stack)
@@ -169,6 +162,7 @@ class RuntimeContract:
         return
 
     def test_a_service_is_new_then_the_same_then_changed(self, runtime: Runtime) -> None:
+        """`changes`: a pure read of what `start` would do; ``whole``: what is not among them would be stopped."""
         service, other = web(), web(greeting="good day")
         assert [c.kind for c in runtime.changes((service,))] == ["start"]
         runtime.start((service,), self.quiet)
@@ -179,6 +173,7 @@ class RuntimeContract:
         assert [c.kind for c in runtime.changes((service,))] == ["start"]
 
     def test_start_is_idempotent_and_restarts_only_what_changed(self, runtime: Runtime) -> None:
+        """`start`: exactly these run as described; what already does is left alone."""
         runtime.start((web(), web("contract.2")), self.quiet)
         before = runtime.observe()
         runtime.start((web(), web("contract.2", greeting="changed")), self.quiet)
@@ -188,24 +183,28 @@ class RuntimeContract:
         assert after["contract.2"].digest == web("contract.2", greeting="changed").digest()
 
     def test_what_is_started_is_up_and_ready(self, runtime: Runtime) -> None:
+        """`start` waits until ready; `observe`: every service, probed now."""
         runtime.start((web(),), self.quiet)
         seen = runtime.observe()["contract.1"]
         assert (seen.state, seen.ready, seen.role) == ("up", True, "app")
         assert seen.pid > 0
 
     def test_what_is_stopped_is_forgotten_and_stopping_twice_is_fine(self, runtime: Runtime) -> None:
+        """`stop`: stops and forgets; unknown ids are fine."""
         runtime.start((web(),), self.quiet)
         runtime.stop(["contract.1", "never.1"], self.quiet)
         runtime.stop(["contract.1"], self.quiet)
         assert "contract.1" not in runtime.observe()
 
     def test_dependants_start_after_what_they_name_by_id_or_role(self, runtime: Runtime) -> None:
+        """`start`: in dependency order."""
         order: list[str] = []
         services = (web("late.1", after=("early.1",)), web("early.1"), web("last.1", after=("late.1",)))
         runtime.start(services, lambda message: order.append(message.split()[0]))
         assert [name for name in order if name in {"late.1", "early.1", "last.1"}] == ["early.1", "late.1", "last.1"]
 
     def test_an_instance_has_one_address_in_all_its_parts(self, runtime: Runtime) -> None:
+        """`resolve`: the value of a Ref, whole or in parts, and the same each time."""
         whole = runtime.resolve(Ref("instance", "contract.1", "http"))
         host, port = (runtime.resolve(Ref("instance", "contract.1", "http", part)) for part in ("host", "port"))
         assert whole == f"{host}:{port}"
@@ -213,14 +212,17 @@ class RuntimeContract:
         assert runtime.resolve(Ref("instance", "contract.2", "http")) != whole
 
     def test_an_unknown_endpoint_is_a_precondition(self, runtime: Runtime) -> None:
+        """`resolve`: PreconditionError when a Ref has no value yet."""
         with pytest.raises(PreconditionError, match="no endpoint nowhere"):
             runtime.resolve(Ref("endpoint", "database", "nowhere"))
 
     def test_logs_of_an_unknown_service_are_a_precondition(self, runtime: Runtime) -> None:
+        """`logs`: PreconditionError for an unknown service."""
         with pytest.raises(PreconditionError, match=r"no service nothing\.1"):
             list(runtime.logs("nothing.1", 5))
 
     def test_a_running_service_has_logs(self, runtime: Runtime) -> None:
+        """`logs`: the newest lines of a service."""
         runtime.start((web(),), self.quiet)
         deadline = time.monotonic() + 5
         while not (lines := list(runtime.logs("contract.1", 5))) and time.monotonic() < deadline:
@@ -228,6 +230,7 @@ class RuntimeContract:
         assert lines
 
     def test_a_job_runs_each_time_and_does_not_stay(self, runtime: Runtime) -> None:
+        """`start`: a ``job`` runs to its end, and each time."""
         job = replace(web("job.1"), job=True, ready=None, argv=argv(Ref("binary", "", "python3"), "-c", "print('ran')"))
         runtime.start((job,), self.quiet)
         assert "job.1" not in runtime.observe()

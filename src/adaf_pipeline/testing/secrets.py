@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
@@ -22,9 +21,6 @@ from adaf_pipeline.roles import Secrets, StackView
 
 class FakeSecrets(Secrets):
     """Values in memory; a file is written when its path is asked for."""
-
-    class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """None."""
 
     def __init__(self, settings: Any, stack: StackView) -> None:
         super().__init__(settings, stack)
@@ -69,12 +65,14 @@ class SecretsContract:
         raise NotImplementedError
 
     def test_makes_what_is_missing_and_nothing_else(self, secrets: Secrets) -> None:
+        """`ensure`: generates what is missing, returns the names that were made; `value`: the current one stays."""
         assert secrets.ensure(["one", "two-words"]) == ("one", "two-words")
         before = secrets.value("one")
         assert secrets.ensure(["two-words", "three", "one", "three"]) == ("three",)
         assert secrets.value("one") == before
 
     def test_values_are_long_random_and_plain(self, secrets: Secrets) -> None:
+        """`value`: what nobody types, and what every configuration file can hold."""
         names = [f"name-{number}" for number in range(20)]
         secrets.ensure(names)
         values = {secrets.value(name) for name in names}
@@ -82,6 +80,7 @@ class SecretsContract:
         assert all(re.fullmatch("[A-Za-z0-9_-]{32,}", value) for value in values)
 
     def test_the_file_holds_the_value_and_nothing_else(self, secrets: Secrets) -> None:
+        """`path`: a 0400 file with the current value."""
         secrets.ensure(["one"])
         path = secrets.path("one")
         assert path.read_text() == secrets.value("one")
@@ -89,22 +88,26 @@ class SecretsContract:
         assert secrets.path("one") == path
 
     def test_names_carry_versions(self, secrets: Secrets) -> None:
+        """`names`: every secret and its current version."""
         assert secrets.names() == {}
         secrets.ensure(["one", "two"])
         assert secrets.names() == {"one": 1, "two": 1}
 
     def test_a_missing_one_is_a_precondition(self, secrets: Secrets) -> None:
+        """`path`, `value`: PreconditionError when there is none."""
         for read in (secrets.value, secrets.path):
             with pytest.raises(PreconditionError, match="absent"):
                 read("absent")
 
     @pytest.mark.parametrize("name", ["", ".", "../up", "a/b", "A", "-a", "a b", "a" * 64, "a\n", ".lock"])
     def test_names_are_names(self, secrets: Secrets, name: str) -> None:
+        """Every method: a name that could leave its folder is a ConfigError."""
         for use in (secrets.value, secrets.path, lambda name: secrets.ensure([name])):
             with pytest.raises(ConfigError):
                 use(name)
 
     def test_nothing_it_says_tells_a_value(self, secrets: Secrets) -> None:
+        """`value`: for a client library's argument, and nothing else: no error, finding or repr has it."""
         secrets.ensure(["one"])
         said = [repr(secrets), str(secrets), repr(secrets.names()), repr(list(secrets.doctor()))]
         for wrong in ("absent", "../one"):

@@ -18,10 +18,8 @@ from pathlib import Path
 
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.event import Json
-from adaf_pipeline.roles import StackView
+from adaf_pipeline.roles import COLOURS, StackView
 from adaf_pipeline.workflows import tree
-
-COLOURS = ("blue", "green")
 
 
 class Releases:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -45,7 +46,7 @@ class Lab:
         self.account = account
         self.ports: dict[str, int] = {}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.apps = {"web": None}
+        self.apps = {"web": SimpleNamespace(name="web", replicas=1)}
         self.balancer = HAProxy(HAProxy.Settings(hang=HANG, server=SERVER), cast(Any, self))
         self.proxy = Nginx(Nginx.Settings(), cast(Any, self))
         self.app = App({colour: self.port(f"web.{colour}.1.http") for colour in ("blue", "green")})
