@@ -264,11 +264,10 @@ class Local(Runtime):
             temporary.rename(target)
 
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
-        folder = self.state / "logs" / service
-        if not folder.is_dir():
-            known = ", ".join(sorted(p.name for p in (self.state / "logs").glob("*"))) or "none yet"
-            raise PreconditionError(f"no service {service}", f"there are: {known}")
-        yield from Log(folder).read(lines, follow=follow)
+        known = sorted(path.name for path in (self.state / "logs").glob("*"))
+        if service not in known:  # a name, never a path
+            raise PreconditionError(f"no service {service}", f"there are: {', '.join(known) or 'none yet'}")
+        yield from Log(self.state / "logs" / service).read(lines, follow=follow)
 
     def kept(self) -> Iterable[Kept]:
         return kept(self)

@@ -97,7 +97,11 @@ def explained(exc: psycopg.Error, where: str = "", hint: str = "") -> AdafError:
     elif isinstance(exc, psycopg.errors.QueryCanceled):
         hint = hint or "the limit is statement_timeout in the database section"
     detail = [line for line in (said.message_detail, said.context, hint and said.message_hint) if line]
-    return kind(f"{where}{reason}", hint or said.message_hint or (_LOOK if lost else ""), detail=detail)
+    return kind(
+        f"{where}{reason}",
+        hint or said.message_hint or (_LOOK if lost else "look at the statement; `inv psql` opens a shell"),
+        detail=detail,
+    )
 
 
 def blockers(stack: StackView, database: str) -> list[str]:

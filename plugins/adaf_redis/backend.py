@@ -58,7 +58,7 @@ class Redis(Cache):
                 "the server reads it when it starts: restart it",
             ) from None
         except redis.ResponseError as exc:
-            raise ProcessError(f"cache: {words[0].upper()}: {exc}") from None
+            raise ProcessError(f"cache: {words[0].upper()}: {exc}", "`inv redis` opens a shell, with help") from None
         except redis.RedisError as exc:
             raise ServiceError(f"cache: {exc}", _LOOK) from None
 

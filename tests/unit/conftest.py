@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 from deploy_world import FAST, World
+from tried import CASES
 
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.balancer import FakeBalancer
@@ -39,3 +40,9 @@ def stack(tmp_path: Path, world: World) -> Iterator[Stack]:
     made = fake_stack(tmp_path, FAST)
     world.balancer = cast(FakeBalancer, made.balancer)
     yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if CASES:
+        said = ", ".join(f"{count:,} {what}" for what, count in sorted(CASES.items()))
+        terminalreporter.write_line(f"bad input tried: {said}")

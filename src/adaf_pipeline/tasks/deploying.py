@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from invoke.context import Context
 
 from adaf_pipeline.tasks.task import task
+
+PERCENT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
 
 
 @task(force="build even if these inputs were built before")
@@ -77,10 +80,8 @@ def canary_steps(value: Any, default: tuple[float, ...]) -> tuple[float, ...]:
         return ()
     if value is True:
         return default
-    try:
-        steps = tuple(float(part) for part in str(value).split(","))
-    except ValueError:
-        steps = ()
+    parts = str(value).split(",")
+    steps = tuple(float(part) for part in parts) if all(map(PERCENT.fullmatch, parts)) and len(parts) <= 20 else ()
     if not steps or list(steps) != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] < 100:
         raise ConfigError(f"--canary={value}: not rising percentages between 0 and 100", "for example --canary=5,25,50")
     return steps

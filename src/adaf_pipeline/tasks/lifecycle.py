@@ -33,14 +33,17 @@ def down(
 
     Example: inv down --purge --plan
     """
-    from adaf_pipeline.errors import PreconditionError
+    from adaf_pipeline.errors import ConfigError, PreconditionError
     from adaf_pipeline.requests import DownRequest, Request
     from adaf_pipeline.stack import Stack
     from adaf_pipeline.tasks.dispatch import dispatch
 
     def make(opened: Stack) -> Request:
-        if not plan and opened.name != "local" and yes != opened.name:
-            raise PreconditionError(f"this stops {opened.name}", f"inv down --yes {opened.name}")
+        if yes and yes != opened.name:
+            raise ConfigError(f"--yes={yes}: this is the stack {opened.name}", "which one is meant? --stack NAME")
+        if not plan and opened.name != "local" and not yes:
+            which = f" --stack {stack}" if stack else ""
+            raise PreconditionError(f"this stops {opened.name}", f"inv down{which} --yes {opened.name}")
         return DownRequest(purge=purge)
 
     dispatch(make, stack=stack, json=json, plan=plan)
@@ -108,8 +111,8 @@ def logs(
     if not service:
         known = ", ".join(sorted(opened.runtime.observe())) or "none yet: inv up"
         raise PreconditionError("which service? (--service NAME)", f"there are: {known}")
-    if not lines.isascii() or not lines.isdigit():
-        raise ConfigError(f"--lines={lines}: not a number", "for example --lines=200")
+    if not lines.isascii() or not lines.isdigit() or len(lines) > 6:
+        raise ConfigError(f"--lines={lines}: not a number of lines below a million", "for example --lines=200")
     if json:
         said = list(opened.runtime.logs(service, int(lines)))
         show({"ok": True, "task": "logs", "service": service, "lines": said}, (), stack=opened, json=True)

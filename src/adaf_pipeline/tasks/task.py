@@ -38,8 +38,8 @@ class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             for name, value in kwargs.items():
-                if value == "" and not isinstance(value, NotGiven):
-                    raise ConfigError(f"--{name.replace('_', '-')}: empty", "give it a value, or leave it out")
+                if isinstance(value, str) and not isinstance(value, NotGiven):
+                    _sound(f"--{name.replace('_', '-')}", value)
             return super().__call__(*args, **kwargs)
         except AdafError as exc:
             if kwargs.get("json"):
@@ -54,6 +54,15 @@ class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at 
         except BrokenPipeError:
             sys.stderr.close()  # the reader of a pipe went away: nothing to say, and nobody to say it to
             raise Exit(code=1) from None
+
+
+def _sound(flag: str, value: str) -> None:
+    if not value.strip():
+        raise ConfigError(f"{flag}: empty", "give it a value, or leave it out")
+    try:
+        value.encode()
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"{flag}: not UTF-8 text", "what does the shell make of it?") from exc
 
 
 def error_json(exc: AdafError) -> dict[str, Any]:

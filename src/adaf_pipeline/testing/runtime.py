@@ -109,7 +109,7 @@ class FakeRuntime(Runtime):
 
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
         if service not in self.running:
-            raise PreconditionError(f"no service {service}")
+            raise PreconditionError(f"no service {service}", f"there are: {', '.join(self.running) or 'none yet'}")
         yield f"{service}: a line"
 
 
