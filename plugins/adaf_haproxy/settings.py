@@ -14,7 +14,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Timeouts are in seconds."""
 
     cookie: Annotated[
-        str, Meta(pattern="^[A-Za-z][A-Za-z0-9_-]{0,63}$", description="name of the cookie with the visitor's id")
+        str,
+        Meta(pattern="^[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\\n)", description="name of the cookie with the visitor's id"),
     ] = "adaf_visitor"
     cookie_days: Annotated[int, Meta(ge=1, le=400, description="how long a browser keeps it")] = 365
     connect: Annotated[Seconds, Meta(description="how long an application may take to accept a connection")] = 1.0

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from adaf_pipeline.config import Environment, MaybeUrlPath, UrlPath
 from adaf_pipeline.errors import ConfigError
 
 SERVER = "server.js"  # what Next generates
@@ -14,7 +15,6 @@ RESERVED = ("PORT", "HOSTNAME", "NODE_ENV", "ADAF_RELEASE", "ADAF_COLOUR")  # at
 BUILD_RESERVED = ("PATH", "HOME", "CI", "NODE_ENV", "ADAF_BUILD_ID")
 
 Path_ = Annotated[str, msgspec.Meta(min_length=1)]
-Url = Annotated[str, msgspec.Meta(pattern="^/")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,15 +23,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     entry: Path_ = SERVER  # what node starts: Next's own server.js, or a file of yours that wraps it
     include: tuple[Path_, ...] = ()  # more files and folders that belong beside server.js
     migrations: Path_ = "migrations"  # folder of *.sql, applied in the order of their names
-    build_environment: dict[str, str] = {}  # NEXT_PUBLIC_* and the like; no secrets: it is part of the release
-    environment: dict[str, str] = {}  # of the running process; no secrets
-    ready: Url = "/api/health/ready"
-    live: Url = "/api/health/live"
-    metrics: Annotated[str, msgspec.Meta(pattern="^(/|$)")] = "/metrics"  # "" = it has none
+    build_environment: Environment = {}  # NEXT_PUBLIC_* and the like; no secrets: it is part of the release
+    environment: Environment = {}  # of the running process; no secrets
+    ready: UrlPath = "/api/health/ready"
+    live: UrlPath = "/api/health/live"
+    metrics: MaybeUrlPath = "/metrics"  # "" = it has none
     ready_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60
     stop_grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 20  # s from SIGTERM to SIGKILL
-    memory_mb: Annotated[int, msgspec.Meta(ge=0)] = 512  # 0 = no limit
-    build_timeout: Annotated[float, msgspec.Meta(gt=0)] = 1800
+    memory_mb: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 512  # 0 = no limit
+    build_timeout: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 1800
 
     def shipped(self) -> tuple[str, ...]:
         """What is copied from the application besides what Next assembles."""

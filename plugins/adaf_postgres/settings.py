@@ -16,7 +16,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Literal[0, 15, 16, 17], Meta(description="major version; 0 = the newest one installed (15, 16 or 17)")
     ] = 0
     database: Annotated[
-        str, Meta(pattern="^[a-z_][a-z0-9_]{0,62}$", description="name of the application's database")
+        str, Meta(pattern="^[a-z_][a-z0-9_]{0,62}$(?!\\n)", description="name of the application's database")
     ] = "app"
     port: Annotated[int, Meta(ge=0, le=65535, description="0 = the runtime chooses and remembers")] = 0
     memory_mb: Annotated[
@@ -36,6 +36,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if self.database in _TAKEN:
-            raise ValueError(f"{self.database} is the server's own database, choose another name")
+            raise ValueError(f"database: {self.database} is the server's own database, choose another name")
         if 0 < self.memory_mb < 64:
             raise ValueError("memory_mb: at least 64, or 0")

@@ -8,9 +8,12 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from adaf_pipeline.config import Environment, UrlPath, Variable
 from adaf_pipeline.errors import ConfigError, PreconditionError
 from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace
 from adaf_pipeline.service import Binary, Limits, Port, Probe, Ref, Service, Text, argv, text
@@ -27,15 +30,17 @@ class PythonApp(App):
     class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """``apps: {NAME: {backend: python, ...}}``."""
 
-        entry: str = "app.py"
+        entry: Annotated[str, Meta(min_length=1)] = "app.py"
         args: tuple[str, ...] = ()
-        port: str = "PORT"  # the environment variable that says where to listen
-        ready: str = "/api/health/ready"
-        live: str = "/api/health/live"
-        environment: dict[str, str] = {}
-        memory_mb: int = 0  # 0 = no limit
-        migrations: str = "migrations"  # directory of *.sql, applied in the order of their names
-        stop_grace: float = 10.0  # s from SIGTERM to SIGKILL
+        port: Variable = "PORT"  # the environment variable that says where to listen
+        ready: UrlPath = "/api/health/ready"
+        live: UrlPath = "/api/health/live"
+        environment: Environment = {}
+        memory_mb: Annotated[int, Meta(ge=0, le=1 << 20)] = 0  # 0 = no limit
+        migrations: Annotated[str, Meta(pattern="^[^/]")] = (
+            "migrations"  # directory of *.sql, applied in the order of their names
+        )
+        stop_grace: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # s from SIGTERM to SIGKILL
         typecheck: bool = False  # with mypy, which has to be installed beside the pipeline
 
     settings: Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,10 +23,14 @@ S = TypeVar("S")
 
 Percent = Annotated[float, msgspec.Meta(gt=0, lt=100, description="per cent of the visitors")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
-UrlPath = Annotated[str, msgspec.Meta(pattern="^/")]
-WorkerName = Annotated[str, msgspec.Meta(pattern="^(?!(blue|green)$)[a-z][a-z0-9-]{0,20}$")]
+END = r"$(?!\n)"  # alone, $ lets a line break pass
+UrlPath = Annotated[str, msgspec.Meta(pattern=f"^/[!-~]*{END}")]
+MaybeUrlPath = Annotated[str, msgspec.Meta(pattern=f"^(/[!-~]*)?{END}")]
+WorkerName = Annotated[str, msgspec.Meta(pattern=f"^(?!(blue|green)$)[a-z][a-z0-9-]{{0,20}}{END}")]
 Word = Annotated[str, msgspec.Meta(min_length=1)]
 Some = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Variable = Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z_][A-Za-z0-9_]*{END}")]  # in a process's environment
+Environment = dict[Variable, str]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +42,7 @@ class ProbeSettings(Settings, frozen=True):
 
     rate: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 50  # requests a second
     get: UrlPath | Annotated[tuple[UrlPath, ...], msgspec.Meta(min_length=1)] = "/"  # one, or several asked in turn
-    post: Annotated[str, msgspec.Meta(pattern="^(/|$)")] = ""  # "" = only GET
+    post: MaybeUrlPath = ""  # "" = only GET
     timeout: Some = 5
     baseline: Seconds = 3  # how long before the first change is measured
 
@@ -67,7 +71,9 @@ class DeploySettings(Settings, frozen=True):
 class AppSettings(Settings, frozen=True):
     """What every application has, whatever its backend."""
 
-    path: Annotated[str, msgspec.Meta(description="the application's folder, relative to adaf.yaml")] = "."
+    path: Annotated[str, msgspec.Meta(min_length=1, description="the application's folder, relative to adaf.yaml")] = (
+        "."
+    )
     replicas: Annotated[int, msgspec.Meta(ge=1, le=16, description="web processes a colour")] = 1
     workers: Annotated[
         dict[WorkerName, Annotated[tuple[Word, ...], msgspec.Meta(min_length=1)]],
@@ -85,7 +91,7 @@ class RetentionSettings(Settings, frozen=True):
 class Core(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The core's own keys; role sections stay raw until their backend is known."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,30}$")] = "local"
+    name: Annotated[str, msgspec.Meta(pattern=f"^[a-z][a-z0-9-]{{0,30}}{END}")] = "local"
     runtime: Any = "local"
     apps: dict[str, Any]
     balancer: Any = "haproxy"
@@ -130,7 +136,8 @@ class Config:
 
     def settings(self, section: Section, kind: type[S]) -> S:
         """Phase two: a section as its backend's Settings."""
-        return typed(section.raw, kind, section.path, self.sources)
+        also = AppSettings.__struct_fields__ if section.path.startswith("apps/") else ()
+        return typed(section.raw, kind, section.path, self.sources, ("use", *also))
 
     def blame(self, error: ConfigError) -> ConfigError:
         """What a backend refused, ``apps/web/entry: ...``, with the file, overlay or variable that says it."""
@@ -228,8 +235,11 @@ _AT = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$(.*)`)?$", re.DOTALL)
 _KEY = re.compile(r"([a-z_]+(?:/[^:]+)?): (.*)", re.DOTALL)  # how a Settings' own check names its key
 
 
-def typed(raw: Any, kind: type[S], path: str, sources: Sources) -> S:
-    """``raw`` as the msgspec Struct ``kind``; ConfigError ``adaf.yaml: a/b: what, did you mean ...``."""
+def typed(raw: Any, kind: type[S], path: str, sources: Sources, also: Iterable[str] = ()) -> S:
+    """``raw`` as the msgspec Struct ``kind``; ConfigError ``adaf.yaml: a/b: what, did you mean ...``.
+
+    ``also``: keys of the same mapping that somebody else reads.
+    """
     try:
         return msgspec.convert(raw, kind, strict=True)
     except msgspec.ValidationError as exc:
@@ -237,7 +247,7 @@ def typed(raw: Any, kind: type[S], path: str, sources: Sources) -> S:
     unknown = _UNKNOWN.match(message)
     if unknown:
         key, inner = unknown.group(1), _slashes(unknown.group(2) or "")
-        known = _fields(kind, inner)
+        known = [*_fields(kind, inner), *(also if not inner else ())]
         near = difflib.get_close_matches(key, known, n=1)
         mean = f', did you mean "{near[0]}"?' if near else ""
         raise ConfigError(
@@ -246,8 +256,9 @@ def typed(raw: Any, kind: type[S], path: str, sources: Sources) -> S:
         )
     at = _AT.match(message)
     what, inner = (at.group(1), _slashes(at.group(2) or "")) if at else (message, "")
-    if inner.endswith("...") or "- at `key` in" in message:  # msgspec does not say which one
-        inner = _join(inner.removesuffix("...").strip("/"), _short(_offender(raw, kind, inner.removesuffix("/..."))))
+    if inner.endswith("/*") or "- at `key` in" in message:  # msgspec does not say which one
+        inner = inner.removesuffix("/*")
+        inner = _join(inner, _short(_offender(raw, kind, inner)))
     own = _KEY.match(what)
     if own and own.group(1).partition("/")[0] in _fields(kind, inner):
         inner, what = _join(inner, own.group(1)), own.group(2)
@@ -293,7 +304,7 @@ def _fields(kind: type[Any], inner: str) -> list[str]:
 
 
 def _slashes(path: str) -> str:
-    return re.sub(r"[.\[]", "/", path).replace("]", "").strip("/")
+    return re.sub(r"[.\[]", "/", path.replace("[...]", "/*")).replace("]", "").strip("/")
 
 
 def _join(*parts: str) -> str:

@@ -70,9 +70,9 @@ class Stack:
         for name in self.config.apps:
             own, section = self.config.app(name)
             app = self._make(section, "app", roles.App)  # type: ignore[type-abstract]
-            app.name, app.path = name, (self.checkout / own.path).resolve()
-            app.replicas, app.workers = own.replicas, own.workers
-            if not app.path.is_dir():
+            app.name, app.replicas, app.workers = name, own.replicas, own.workers
+            app.path = Path(os.path.realpath(self.checkout / own.path))
+            if not os.path.isdir(app.path):  # noqa: PTH112  Path.is_dir raises where a name is too long
                 where = self.config.sources.where(f"{section.path}/path")
                 raise ConfigError(f"{where}: no such folder: {own.path}", f"relative to {self.checkout}")
             made[name] = app
@@ -99,13 +99,19 @@ class Stack:
         }
 
     def services(self) -> Services:
-        """What the infrastructure wants running. PluginError when two backends use one id."""
+        """What the infrastructure wants running. PluginError when two backends use one id, ConfigError for one port."""
         found: tuple[Service, ...] = tuple(s for role in self.backends.values() for s in role.services())
         for role in self.backends.values():
             found = role.amend(found)
         ids = [service.id for service in found]
         for twice in sorted({i for i in ids if ids.count(i) > 1}):
             raise PluginError(f"service id {twice} is used by two backends", "each backend names its own services")
+        wished: dict[int, Service] = {}
+        for service, number in ((s, port.number) for s in found for port in s.ports if port.number):
+            first = wished.setdefault(number, service)
+            if first is not service:
+                where = self.config.sources.where(f"{service.role}/port")
+                raise ConfigError(f"{where}: {number} is the port of {first.id} as well", "give one of them another")
         return found
 
     def identity(self) -> Mapping[str, Any]:
