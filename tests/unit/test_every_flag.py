@@ -16,9 +16,9 @@ from tried import CASES
 
 from adaf_pipeline.tasks import namespace
 from adaf_pipeline.tasks.program import AdafProgram
+from adaf_pipeline.testing import fakes
 from adaf_pipeline.testing.stack import FAKE
 
-PLUGIN = "from adaf_pipeline.testing.stack import FakePlugin\n\nadaf_backends = FakePlugin.adaf_backends\n"
 NEEDS = {"psql": {"command": "select 1"}, "redis": {"command": "ping"}, "logs": {"service": "proxy.1"}}
 TASKS = namespace().tasks
 FLAGS = [(name, argument.name) for name, task in TASKS.items() for argument in task.get_arguments()]
@@ -35,11 +35,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "main.txt").write_text("one\n")
     (tmp_path / "adaf.yaml").write_text(FAKE + FAST)
-    (tmp_path / ".adaf" / "plugins").mkdir(parents=True)
-    (tmp_path / ".adaf" / "plugins" / "fakes.py").write_text(PLUGIN)
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("ADAF_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("ADAF_PLUGINS", str(fakes.__file__))
 
     def run(*words: str) -> tuple[int, str, str]:
         CASES["command lines"] += 1

@@ -22,7 +22,8 @@ from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.plugins import Registry, discover
 from adaf_pipeline.schema import schema
 from adaf_pipeline.stack import Stack
-from adaf_pipeline.testing.stack import FAKE, FakePlugin
+from adaf_pipeline.testing import fakes
+from adaf_pipeline.testing.stack import FAKE
 from adaf_pipeline.workflows import build
 
 ODD: list[Any] = [None, True, 0, 7, -1, 1.5, -0.001, 10**12, 10**30, -(10**30), 1e308]
@@ -33,7 +34,7 @@ Place = tuple[tuple[str, ...], str]  # where a key is, and the backend whose it 
 
 def registry() -> Registry:
     made = discover()
-    made.add("fakes", FakePlugin)
+    made.add("fakes", fakes)
     return made
 
 

@@ -29,7 +29,9 @@ class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at 
     """Turns an AdafError into two lines and its exit code; Ctrl-C outside a run into 130."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        texts = dict(self.help)  # invoke takes them out as it goes, and they are gone when it asks again
         found: list[Argument] = super().get_arguments(ignore_unknown_help)
+        self.help = texts
         for argument in found:
             if argument.kind is str and argument.default == "":
                 argument.default = NotGiven()
