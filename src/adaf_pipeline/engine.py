@@ -154,7 +154,7 @@ class Engine:
                 facts = gather(self.stack, request)
                 emit("facts", data={"facts": facts})
                 plan = self.stack.registry.plan(self.stack, request, facts)
-                emit("plan", data={"steps": [s.id for s in plan.steps], "id": plan.fingerprint(self.stack.identity())})
+                emit("plan", message=plan.summary, data=plan.outline(self.stack.identity()))
                 path = control.path(self.stack.state, run_id)
                 run = EngineRun(run_id, self.stack, facts, emit, interrupts, path)
                 self._steps(plan, run, emit, interrupts)

@@ -112,3 +112,12 @@ class Plan:
         """Identity of a rebuilt plan: step ids + facts + ``context`` (configuration, plugin versions)."""
         record = {"task": self.request.task, "ids": [s.id for s in self.steps], "facts": self.facts, "context": context}
         return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def outline(self, context: Mapping[str, Json]) -> dict[str, Json]:
+        """What the journal keeps of a plan before its first step acts: ids and reasons in order, and its identity."""
+        return {
+            "steps": [step.id for step in self.steps],
+            "why": [step.why for step in self.steps],
+            "pivot": next((step.id for step in self.steps if step.pivot), ""),
+            "id": self.fingerprint(context),
+        }

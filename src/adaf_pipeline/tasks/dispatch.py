@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from invoke.exceptions import Exit
@@ -12,7 +13,7 @@ from adaf_pipeline.errors import AdafError
 from adaf_pipeline.event import Json
 from adaf_pipeline.requests import Request
 from adaf_pipeline.stack import Stack, open_stack
-from adaf_pipeline.tasks.console import Screen, plan_json, plan_lines, print_json
+from adaf_pipeline.tasks.console import Screen, console, open_screen, plan_json, plan_lines, print_json
 from adaf_pipeline.tasks.task import error_json, print_error
 
 
@@ -31,7 +32,7 @@ def header(stack: Stack) -> str:
 def dispatch(make: Callable[[Stack], Request], *, stack: str, json: bool, plan: bool = False) -> Result:
     """Run a request, or print its plan. Ends the task with the run's exit code when it failed."""
     opened = the_stack(stack)
-    screen = Screen(to_stderr=json)
+    screen = open_screen(to_stderr=json)
     screen.line(header(opened), "dim")
     request = make(opened)
     engine = Engine(opened, (screen,))
@@ -43,7 +44,10 @@ def dispatch(make: Callable[[Stack], Request], *, stack: str, json: bool, plan: 
             for line in plan_lines(built):
                 screen.line(line)
         return Result({"ok": True})
-    result = engine.run(request)
+    try:
+        result = engine.run(request)
+    finally:
+        screen.close()
     if result.error is not None:
         _failed(result.document, result.error, json)
     if json:
@@ -61,7 +65,7 @@ def show(document: Mapping[str, Json], lines: Iterable[str], *, stack: Stack, js
     if json:
         print_json({"stack": stack.name, **document})
         return
-    screen = Screen(to_stderr=False)
+    screen = Screen(console(sys.stdout))
     screen.line(header(stack), "dim")
     for line in lines:
         screen.line(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from invoke.context import Context
@@ -158,7 +159,7 @@ def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
     from adaf_pipeline.errors import AdafError
     from adaf_pipeline.plugins import discover
     from adaf_pipeline.stack import load
-    from adaf_pipeline.tasks.console import Screen, print_json
+    from adaf_pipeline.tasks.console import Screen, console, print_json
 
     chosen: set[tuple[str, str]] = set()
     checkout, trouble = None, ""
@@ -189,7 +190,7 @@ def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
     if json:
         print_json({"ok": not registry.broken, "task": "plugins", "backends": rows, "broken": registry.broken})
         return
-    screen = Screen(to_stderr=False)
+    screen = Screen(console(sys.stdout))
     for row in rows:
         screen.line(
             f"{'*' if row['active'] else ' '} {row['role']:10} {row['name']:12} {row['plugin']:14} {row['summary']}"

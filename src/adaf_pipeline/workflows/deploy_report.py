@@ -43,10 +43,10 @@ def failed_verdict(run: Run, watch: object) -> list[dict[str, Json]]:
 
 def report(document: Mapping[str, Json]) -> Iterable[str]:
     """URL, what is live, what was measured, and what one does next."""
-    lines = [f"{document['url']}   release {document['release']} is live"]
-    for verdict in document["verdict"]:
-        lines.append(f"  {verdict['step']}: {verdict['outcome']}: {verdict['reason']}")
+    yield f"{document['url']}   release {document['release']} is live"
+    verdicts = document["verdict"]
+    for outcome in dict.fromkeys(verdict["outcome"] for verdict in verdicts):
+        yield f"  {outcome}: {', '.join(v['step'] for v in verdicts if v['outcome'] == outcome)}"
     if document.get("said"):
-        lines.append(f"  probes: {document['said']}")
-    lines.append("next: inv status | inv rollback | inv logs --service proxy.1")
-    return lines
+        yield f"  probes: {document['said']}"
+    yield "next: inv status | inv rollback | inv logs --service proxy.1"

@@ -35,9 +35,9 @@ class DeploySteps:
         ways = [*(f"{percent:g}" for percent in self.canary), "100 %"]
         first = ""
         if not self.live:
-            first = ", the first release: judged by the absolute limit alone"
+            first = " (first release: only the absolute limit judges)"
         elif not facts["answers"]:
-            first = f", as {self.live} does not answer: judged by the absolute limit alone"
+            first = f" ({self.live} does not answer: only the absolute limit judges)"
         self.summary = f"to {self.idle}: {' -> '.join(ways)}{first}"
 
     def release(self, run: Run) -> str:
@@ -89,7 +89,12 @@ class DeploySteps:
                 undo_why=back,
                 say=lambda o: describe_share(o["share"]),
             ),
-            Step("bake", f"watched for {self.settings.bake:g} s at 100 %", self.bake, say=lambda o: o["reason"]),
+            Step(
+                "bake",
+                f"watched for {self.settings.bake:g} s at 100 %",
+                self.bake,
+                say=lambda o: f"{o['outcome']}: {o['reason']}",
+            ),
             *self._workers_step(),
             Step(
                 "confirm",

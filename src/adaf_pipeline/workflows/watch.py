@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -13,13 +14,14 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Run
 from adaf_pipeline.workflows import probe
 from adaf_pipeline.workflows.clock import SteadyClock
-from adaf_pipeline.workflows.receipt import Receipt
+from adaf_pipeline.workflows.receipt import Receipt, Result
 from adaf_pipeline.workflows.verdict import Evidence, Judgement, Limits
 
 TICK = 1.0  # seconds of log in one window of the verdict
 GLANCE = 0.2  # seconds between looks at the control file and at signals
 JUMP = 0.05  # seconds: less is no jump of the clock, but a correction of it
-SAY = 5.0  # seconds between two lines about the same step
+FRESH = 60.0  # seconds in which every look at a step is told; a step that is held for hours must not fill the journal
+SAY = 5.0  # seconds between two reports after that
 
 
 class Watch:
@@ -33,6 +35,7 @@ class Watch:
         self.changed_at: float | None = None
         self.failed: dict[str, Json] | None = None  # the verdict that ended it
         self.clock = SteadyClock()
+        self.served = {colour: {"requests": 0, "failed": 0} for colour in (stable, canary) if colour}
         self._held = ExitStack()
         self.log = self._held.enter_context(run.stack.balancer.log())
         wanted = settings.probe
@@ -71,6 +74,10 @@ class Watch:
         jump, served = self.clock.jump(), self.log.take()
         if abs(jump) > JUMP:  # the balancer's clock is the machine's
             served = tuple(replace(line, at=line.at - jump) for line in served)
+        for line in served:
+            if line.colour in self.served:
+                self.served[line.colour]["requests"] += 1
+                self.served[line.colour]["failed"] += line.failed
         self.evidence.add(served)
         self.evidence.lost(self.log.missing)
         return self.evidence.judge()
@@ -91,39 +98,52 @@ class Watch:
         """
         began = time.monotonic()
         limit = window * self.settings.max_windows
-        said, next_look = began, began + min(TICK, max(window, GLANCE))
+        before = {colour: dict(counts) for colour, counts in self.served.items()}
+        said, next_look = -math.inf, began + min(TICK, max(window, GLANCE))
         while True:
             run.wait(GLANCE)
             now = time.monotonic()
             if now < next_look:
                 continue
             next_look = now + TICK
-            judged = self.look()
-            self.failed = {"step": step, **_json(judged)}
+            judged, spent = self.look(), now - began
+            seen = {**_json(judged), "share": dict(run.stack.balancer.share()), "served": self._since(before)}
+            self.failed = {"step": step, **seen}
+            if spent < FRESH or now - said >= SAY or judged.outcome == "fail":
+                said = now
+                far = f"held for {spent:.0f} s" if hold else f"{spent:.0f} of {window:g} s"
+                wait = {"seconds": round(spent, 1), "window": window, "limit": limit, "hold": hold}
+                run.progress(f"{what}: {far}, {judged.reason}", watch={**wait, "probes": self._probes(), **self.failed})
             if judged.outcome == "fail":
                 raise UnhealthyError(
                     f"{what}: {judged.reason}", f"inv logs --service {self._service(run)}; the previous release serves"
                 )
             self._refuse_losses(judged)
             if promoted():
-                return {**_json(judged), "outcome": "promoted", "reason": f"promoted by hand; so far: {judged.reason}"}
-            spent = now - began
-            if hold:
-                if now - said >= SAY:
-                    said = now
-                    run.progress(f"{what}: held for {spent:.0f} s, {judged.reason}", verdict=judged.outcome)
-                continue
-            if spent >= window and judged.outcome == "pass":
-                return _json(judged)
-            if spent >= limit:
-                return self._in_doubt(what, judged, spent)
-            if now - said >= SAY:
-                said = now
-                run.progress(f"{what}: {spent:.0f} of {window:g} s, {judged.reason}", verdict=judged.outcome)
+                return {**seen, "outcome": "promoted", "reason": f"promoted by hand; so far: {judged.reason}"}
+            if not hold and spent >= window and judged.outcome == "pass":
+                return seen
+            if not hold and spent >= limit:
+                return {**seen, **self._in_doubt(what, judged, spent)}
+
+    def _probes(self) -> dict[str, Json]:
+        """What was sent since the first change, and what became of it."""
+        receipt = Receipt.of(self._changed(), baseline_until=None, release=self.release)
+        return {"sent": receipt.sent, "lost": receipt.lost, "duplicated": receipt.duplicated}
+
+    def _changed(self) -> list[Result]:
+        return [r for r in self.stream.results() if self.changed_at is not None and r.sent_at >= self.changed_at]
+
+    def _since(self, before: Mapping[str, Mapping[str, int]]) -> dict[str, Json]:
+        """Requests and failed ones by colour, since a step began."""
+        return {
+            colour: {name: count - before[colour][name] for name, count in counts.items()}
+            for colour, counts in self.served.items()
+        }
 
     def _in_doubt(self, what: str, judged: Judgement, spent: float) -> dict[str, Json]:
         if self.settings.on_doubt == "continue":
-            return {**_json(judged), "reason": f"{judged.reason}; deploy/on_doubt says continue"}
+            return {"reason": f"{judged.reason}; deploy/on_doubt says continue"}
         raise UnhealthyError(
             f"{what}: not enough data after {spent:.0f} s: {judged.reason}",
             "more visitors or probes (deploy/probe/rate), a longer deploy/window, or deploy/on_doubt: continue",
@@ -132,7 +152,7 @@ class Watch:
     def _refuse_losses(self, judged: Judgement) -> None:
         """Only what was sent since the first change is the deploy's doing."""
         results = self.stream.results()
-        since = [r for r in results if self.changed_at is not None and r.sent_at >= self.changed_at]
+        since = self._changed()
         receipt = Receipt.of(since, baseline_until=None, release=self.release)
         if receipt.lost or receipt.duplicated:
             raise UnhealthyError(
