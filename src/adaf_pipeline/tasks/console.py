@@ -20,11 +20,11 @@ REPEAT = 10.0  # seconds, at least, between two lines of a log that say how far 
 
 def console(stream: IO[str], env: Mapping[str, str] = os.environ) -> Console:
     """A log is plain: no escape codes in a pipe, a CI job or a terminal that has none, unless FORCE_COLOR asks for colour."""
-    plain = _is_log(stream, env) and not env.get("FORCE_COLOR")
+    plain = is_log(stream, env) and not env.get("FORCE_COLOR")
     return Console(file=stream, highlight=False, soft_wrap=True, force_terminal=False if plain else None)
 
 
-def _is_log(stream: IO[str], env: Mapping[str, str]) -> bool:
+def is_log(stream: IO[str], env: Mapping[str, str] = os.environ) -> bool:
     """GitHub and others set CI=true, and some of them give their jobs a terminal that nobody sits at."""
     ci = env.get("CI", "").lower() not in ("", "0", "false", "no")
     return ci or env.get("TERM", "") in ("dumb", "unknown", "") or not stream.isatty()
@@ -33,7 +33,7 @@ def _is_log(stream: IO[str], env: Mapping[str, str]) -> bool:
 def open_screen(*, to_stderr: bool, env: Mapping[str, str] = os.environ) -> Screen:
     """The live screen where somebody sits at a terminal, else lines. On stderr when stdout is for a JSON document."""
     stream = sys.stderr if to_stderr else sys.stdout
-    if _is_log(stream, env):
+    if is_log(stream, env):
         return Screen(console(stream, env))
     from adaf_pipeline.tasks.live import LiveScreen
 

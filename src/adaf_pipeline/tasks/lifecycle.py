@@ -74,23 +74,32 @@ def prune(_c: Context, yes: str = "", stack: str = "", json: bool = False, plan:
     dispatch(make, stack=stack, json=json, plan=plan)
 
 
-@task()
-def status(_c: Context, stack: str = "", json: bool = False) -> None:
-    """Show what runs, what is live, and what to do next; exit code 1 when something does not answer.
+@task(watch="look again every 2 s, until Ctrl-C; in a log, when something changed")
+def status(_c: Context, watch: bool = False, stack: str = "", json: bool = False) -> None:
+    """Show what runs, what is live, and the next sensible command.
 
-    Example: inv status --json
+    Exit code 1: something does not answer. With --watch: 0 after Ctrl-C.
+
+    Example: inv status --watch
     """
     import time
 
     from invoke.exceptions import Exit
 
-    from adaf_pipeline.tasks.dispatch import show, the_stack
+    from adaf_pipeline.errors import ConfigError
+    from adaf_pipeline.tasks import overview
+    from adaf_pipeline.tasks.dispatch import header, show, the_stack
     from adaf_pipeline.workflows import status as workflow
 
+    if json and watch:
+        raise ConfigError("--watch with --json: a document has an end", "leave one of the two out")
     began, opened = time.monotonic(), the_stack(stack)
+    if watch:
+        overview.watch(lambda: workflow.status(opened), header(opened))
+        return
     document = workflow.status(opened)
     document |= {"task": "status", "seconds": round(time.monotonic() - began, 2)}
-    show(document, workflow.status_lines(document), stack=opened, json=json)
+    show(document, overview.lines(document, overview.width()), stack=opened, json=json)
     if not document["ok"]:
         raise Exit(code=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from adaf_pipeline import journal, lock
@@ -11,7 +11,6 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.roles import StackView
 from adaf_pipeline.workflows import build, processes
 from adaf_pipeline.workflows.releases import Releases, live_colour
-from adaf_pipeline.workflows.up import describe_share
 
 
 def status(stack: StackView) -> dict[str, Json]:
@@ -48,7 +47,7 @@ def status(stack: StackView) -> dict[str, Json]:
         bad.append("the workers are not those of the live release: inv up")
     if running is None and len([percent for percent in share.values() if percent]) > 1:
         bad.append("a deploy died in its canary: inv rollback")
-    return {
+    document: dict[str, Json] = {
         "ok": not bad,
         "url": stack.proxy.url(),
         "release": str(releases.colours().get(live, {}).get("release", "")),
@@ -59,44 +58,42 @@ def status(stack: StackView) -> dict[str, Json]:
         "running": running and {**running, **_progress(stack, str(running["run"]))},
         "bad": bad,
     }
+    return {**document, "next": next_steps(document)}
 
 
 def _progress(stack: StackView, run: str) -> dict[str, Json]:
-    """At which step a run is, by its journal, and whether it holds at canary steps."""
+    """Where a run is, by its journal: its step, its newest word, and whether it holds at canary steps."""
     try:
         events = list(journal.read(journal.directory(stack.state) / f"{run}.jsonl"))
     except OSError:  # about to be written, or somebody else's
         events = []
-    steps = [event.step for event in events if event.kind in ("begin", "undo")]
-    hold = bool(events and events[0].data.get("request", {}).get("hold"))
-    return {"step": steps[-1] if steps else "", "hold": hold}
+    steps = [event for event in events if event.kind in ("begin", "undo")]
+    told = [event for event in events if event.kind == "progress" and steps and event.seq > steps[-1].seq]
+    return {
+        "step": steps[-1].step if steps else "",
+        "undoing": bool(steps) and steps[-1].kind == "undo",
+        "hold": bool(events and events[0].data.get("request", {}).get("hold")),
+        "said": told[-1].message if told else "",
+    }
 
 
-def status_lines(document: Mapping[str, Json]) -> Iterable[str]:
-    """One screen, with the next sensible command."""
-    live = (
-        f"release {document['release']} ({describe_share(document['weights'])})"
-        if document["release"]
-        else "nothing is live"
-    )
-    yield f"{document['url']}   {live}"
-    if document["running"]:
-        record = document["running"]
-        at = f", at {record['step']}" if record["step"] else ""
-        yield f"running now: {record['task']} by {record['who']} (pid {record['pid']}){at}"
-        if record["hold"] and record["step"].startswith("canary-"):
-            yield "it is held there, and watched: inv promote | inv rollback"
-    yield f"{'service':18} {'state':7} {'ready':6} {'memory':>9}  reason"
-    for service in document["services"]:
-        ready = "yes" if service["ready"] else "no"
-        memory = f"{service['memory_mb']:.1f} MB" if service["memory_mb"] else ""
-        yield f"{service['name']:18} {service['state']:7} {ready:6} {memory:>9}  {service['reason']}".rstrip()
-    yield f"{'all':18} {'':7} {'':6} {document['memory_mb']:>6.1f} MB"
+def next_steps(document: Mapping[str, Json]) -> list[str]:
+    """The commands that make sense now, the likeliest first; none while another task has to end."""
+    running = document["running"]
+    if running:
+        reachable = running["task"] == "deploy" and not running["undoing"]
+        ways = ["inv promote"] if running["step"].startswith("canary-") else []
+        return [*ways, "inv rollback"] if reachable else []
+    if not any(service["state"] == "up" for service in document["services"]):
+        return ["inv up"]
     if document["bad"]:
-        last = str(document["bad"][-1])
-        yield last if " " in last else f"next: inv up | inv logs --service {last}"
-    else:
-        yield "next: inv deploy --canary" if not document["release"] else "next: inv deploy --canary | inv releases"
+        said = str(document["bad"][-1])
+        if " " in said:  # a sentence that ends with its command
+            return [said.rpartition(": ")[2]]
+        states = {service["name"]: service["state"] for service in document["services"]}
+        look = f"inv logs --service {said}"
+        return [look, "inv up"] if states.get(said) in ("up", "failed") else ["inv up", look]
+    return ["inv deploy --canary", "inv releases"] if document["release"] else ["inv deploy --canary"]
 
 
 def releases(stack: StackView, show: str = "") -> dict[str, Json]:
