@@ -42,11 +42,12 @@ class CorePlans:
 
 @dataclass
 class Registry:
-    """What was found. ``broken``: plugin name to what is wrong with it."""
+    """What was found. ``broken``: plugin name to what is wrong with it; ``origins``: where it is from, for people."""
 
     manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager(hooks.PROJECT))
     broken: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.manager.add_hookspecs(hooks)
@@ -145,6 +146,7 @@ def discover(checkout: Path | None = None) -> Registry:
     """Entry points first, sorted, then loose files of ``.adaf/plugins`` and ``ADAF_PLUGINS`` (paths)."""
     registry = Registry()
     for point in sorted(importlib.metadata.entry_points(group=hooks.PROJECT), key=lambda p: p.name):
+        registry.origins[point.name] = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         try:
             plugin = point.load()
         except Exception as exc:  # noqa: BLE001
@@ -154,6 +156,7 @@ def discover(checkout: Path | None = None) -> Registry:
         registry.add(point.name, plugin)
     for path in _loose(checkout):
         name = f"file:{path.stem}"
+        registry.origins[name] = str(path)
         try:
             registry.add(name, _import_file(path))
         except (Exception, SystemExit) as exc:  # noqa: BLE001  a script without a __main__ guard may call sys.exit()

@@ -189,6 +189,7 @@ def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
             "role": role,
             "name": name,
             "plugin": plugin,
+            "from": registry.origins.get(plugin, ""),
             "summary": b.summary,
             "target": b.target,
             "active": (role, name) in chosen,
@@ -201,9 +202,10 @@ def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
         return
     screen = Screen(console(sys.stdout))
     for row in rows:
-        screen.line(
-            f"{'*' if row['active'] else ' '} {row['role']:10} {row['name']:12} {row['plugin']:14} {row['summary']}"
-        )
+        mark, origin = "*" if row["active"] else " ", str(row["from"])
+        ours = origin.startswith("adaf-pipeline ")
+        more = "" if ours or not origin else f" ({origin})"
+        screen.line(f"{mark} {row['role']:10} {row['name']:12} {row['plugin']:14} {row['summary']}{more}")
     for plugin, why in sorted(registry.broken.items()):
         screen.line(f"! {plugin} is broken: {why}", "red")
     screen.line("* is used by adaf.yaml" if not trouble else f"adaf.yaml was not read: {trouble}", "dim")
