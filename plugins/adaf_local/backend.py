@@ -122,10 +122,14 @@ class Local(Runtime):
         return base / ref.part if ref.part else base
 
     def _binary(self, name: str) -> str:
-        known = [b for s in (*self._given.values(), *self.stack.services()) for b in s.binaries if b.name == name]
-        if not known:
-            raise PreconditionError(f"program {name} is not declared by any service", "the plugin has to declare it")
-        return self.binaries.find(known[0])
+        for services in (self._given.values, self.stack.services, self._applications):
+            for binary in (b for s in services() for b in s.binaries if b.name == name):
+                return self.binaries.find(binary)
+        raise PreconditionError(f"program {name} is not declared by any service", "the plugin has to declare it")
+
+    def _applications(self) -> Services:
+        """What each application would want running, whatever its colour and release."""
+        return tuple(app.service("blue", 1, "") for app in self.stack.apps.values())
 
     # ---------------------------------------------------------------------------------------------- what runs
 
@@ -279,7 +283,7 @@ class Local(Runtime):
             yield Finding(running, "the supervisor runs" if running else "the supervisor does not run", "inv up")
         except AdafError as exc:
             yield Finding(False, exc.message, exc.hint)
-        for binary in {b.name: b for s in self.stack.services() for b in s.binaries}.values():
+        for binary in {b.name: b for s in (*self.stack.services(), *self._applications()) for b in s.binaries}.values():
             try:
                 path = self.binaries.find(binary)
                 yield Finding(True, f"{binary.name} {self.binaries.version(binary)} ({path})")

@@ -11,13 +11,14 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from adaf_local import places, scripts
 from adaf_local.probing import probe
 from adaf_pipeline.errors import PluginError, ServiceError
 from adaf_pipeline.process import spawn
 from adaf_pipeline.roles import Progress
-from adaf_pipeline.service import Service, Services
+from adaf_pipeline.service import SecretUse, Service, Services
 
 if TYPE_CHECKING:
     from adaf_local.backend import Local
@@ -116,10 +117,17 @@ class Launch:
         environment = {name: text(value, "peer") for name, value in service.environment.items()}
         return [text(word, "peer") for word in service.argv], environment
 
+    def _around(self, use: SecretUse) -> tuple[str, str]:
+        return self.runtime.text(use.before, "peer"), self.runtime.text(use.after, "peer")
+
     def _files(self, service: Service) -> dict[str, str]:
         runtime = self.runtime
         argv, environment = self._command(service)
-        secrets = {use.env: runtime.stack.secrets.path(use.name) for use in service.secrets if use.env}
+        secrets = [
+            scripts.secret(use.env, runtime.stack.secrets.path(use.name), self._around(use))
+            for use in service.secrets
+            if use.env
+        ]
         pid = runtime.supervisor.pid_file(service.id)
         home = runtime.state / ("releases" if service.package else "services")
         files = {
@@ -209,7 +217,8 @@ class Launch:
         argv, environment = self._command(service)
         for use in service.secrets:
             if use.env:
-                environment[use.env] = runtime.stack.secrets.value(use.name)
+                value, (before, after) = runtime.stack.secrets.value(use.name), self._around(use)
+                environment[use.env] = before + quote(value, safe="") + after if before or after else value
         home = runtime.state / ("releases" if service.package else "services") / (service.package or service.id)
         log = runtime.state / "logs" / service.id / "current"
         log.unlink(missing_ok=True)

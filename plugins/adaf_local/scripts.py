@@ -29,6 +29,24 @@ exit 0
 """
 
 
+# what a URL may not hold as it is; od says bytes, so any value is right, whatever its encoding
+_ENCODED = """\
+adaf_secret="$(cat {path})" || exit 111
+case "$adaf_secret" in *[!-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~]*)
+  adaf_secret="$(printf %s "$adaf_secret" | od -An -v -tx1 | tr -d ' \\n' | sed 's/../%&/g')" ;;
+esac
+{name}={before}"$adaf_secret"{after}; export {name}; unset adaf_secret"""
+
+
+def secret(name: str, path: Path, around: tuple[str, str] = ("", "")) -> str:
+    """Shell lines that read a secret's file into a variable; inside a URL it is percent-encoded (RFC 3986)."""
+    quoted = shlex.quote(str(path))
+    if around == ("", ""):
+        return f'{name}="$(cat {quoted})" || exit 111; export {name}'
+    before, after = map(shlex.quote, around)
+    return _ENCODED.format(name=name, path=quoted, before=before, after=after)
+
+
 def start(
     *,
     service: str,
@@ -38,11 +56,11 @@ def start(
     gate: Sequence[str],
     argv: Sequence[str],
     environment: Mapping[str, str],
-    secrets: Mapping[str, Path],
+    secrets: Sequence[str],
     files: int,
     directory: Path,
 ) -> str:
-    """The ``run`` script: end what is left over, gate, environment, exec. It reads secrets, and holds none."""
+    """The ``run`` script: end what is left over, gate, environment, exec. It reads secrets (``secret``), and holds none."""
     quoted_pid = shlex.quote(str(pid))
     lines = ["#!/bin/sh", f"# {service}: rendered by adaf-pipeline", "exec 2>&1", "umask 077"]
     lines += [_LEFT_OVER.format(pid=quoted_pid, signal=signal, tenths=int(grace * 10)).rstrip()]
@@ -50,9 +68,7 @@ def start(
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     if gate:
         lines += [f"{shlex.join(gate)} || {{ echo 'adaf: the gate refused this start'; sleep 1; exit 111; }}"]
-    lines += [
-        f'{name}="$(cat {shlex.quote(str(path))})" || exit 111; export {name}' for name, path in sorted(secrets.items())
-    ]
+    lines += secrets
     lines += [f'echo "$$ $(started $$)" >{quoted_pid}', f"exec {shlex.join(argv)}", ""]
     return "\n".join(lines)
 

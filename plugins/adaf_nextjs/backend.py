@@ -16,7 +16,7 @@ from adaf_nextjs import builder, pnpm, server, settings, tools, tsc, versions
 from adaf_nextjs.project import Project
 from adaf_nextjs.workbench import Workbench
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
-from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace
+from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace, variables
 from adaf_pipeline.service import Service
 
 Shipped = settings.Settings
@@ -130,8 +130,8 @@ class NextJS(App):
 
     def service(self, colour: str, number: int, release: str) -> Service:
         """Next's server, or the entry that wraps it."""
-        bindings = (self.stack.database.binding(), self.stack.cache.binding())
-        return server.service(self.name, self.settings, bindings, colour, number, release)
+        needs = variables.bound(self.stack, self.settings.secrets)
+        return server.service(self.name, self.settings, needs, colour, number, release)
 
     def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
         """node with a script of the release."""

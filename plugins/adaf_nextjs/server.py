@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from adaf_nextjs.settings import Settings
@@ -14,15 +13,10 @@ HEAP = 0.75  # of the memory limit: the rest is buffers, code and stacks
 KEEP_ALIVE_MS = "75000"  # longer than a proxy keeps idle connections: the proxy is to be the side that closes
 
 
-def service(
-    app: str, settings: Settings, bindings: Iterable[Binding], colour: str, number: int, release: str
-) -> Service:
+def service(app: str, settings: Settings, needs: Binding, colour: str, number: int, release: str) -> Service:
     """What each value means is in the Service's own record; the pipeline's variables win over all others."""
     identity = f"{app}.{colour}.{number}"
-    bindings = tuple(bindings)
-    environment: dict[str, Text] = {"KEEP_ALIVE_TIMEOUT": text(KEEP_ALIVE_MS)}
-    for binding in bindings:
-        environment |= binding.environment
+    environment: dict[str, Text] = {"KEEP_ALIVE_TIMEOUT": text(KEEP_ALIVE_MS), **needs.environment}
     environment |= {name: text(value) for name, value in settings.environment.items()}
     if settings.memory_mb:
         heap = f"--max-old-space-size={int(settings.memory_mb * HEAP)}"
@@ -43,7 +37,7 @@ def service(
         binaries=(NODE,),
         environment=environment,
         ports=(Port("http"),),
-        secrets=tuple(dict.fromkeys(use for binding in bindings for use in binding.secrets)),
+        secrets=needs.secrets,
         start_after=("database", "cache"),
         ready=Probe("http", http=settings.ready, deadline=settings.ready_timeout),
         stop_signal="TERM",

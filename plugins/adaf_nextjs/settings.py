@@ -9,6 +9,7 @@ import msgspec
 
 from adaf_pipeline.config import Environment, MaybeUrlPath, UrlPath
 from adaf_pipeline.errors import ConfigError
+from adaf_pipeline.roles import Deliveries, variables
 
 SERVER = "server.js"  # what Next generates
 RESERVED = ("PORT", "HOSTNAME", "NODE_ENV", "ADAF_RELEASE", "ADAF_COLOUR")  # at run time
@@ -25,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     migrations: Path_ = "migrations"  # folder of *.sql, applied in the order of their names
     build_environment: Environment = {}  # NEXT_PUBLIC_* and the like; no secrets: it is part of the release
     environment: Environment = {}  # of the running process; no secrets
+    secrets: Annotated[Deliveries, msgspec.Meta(description="variables that hold a secret")] = {}
     ready: UrlPath = "/api/health/ready"
     live: UrlPath = "/api/health/live"
     metrics: MaybeUrlPath = "/metrics"  # "" = it has none
@@ -45,9 +47,9 @@ def check(settings: Settings, key: str) -> None:
         _inside(getattr(settings, name), f"{key}/{name}")
     for index, name in enumerate(settings.include):
         _inside(name, f"{key}/include/{index}")
-    for field, taken in (("environment", RESERVED), ("build_environment", BUILD_RESERVED)):
-        for name in sorted(set(getattr(settings, field)) & set(taken)):
-            raise ConfigError(f"{key}/{field}/{name}: the pipeline sets it", "remove it")
+    variables.check(key, settings.environment, settings.secrets, RESERVED)
+    for name in sorted(set(settings.build_environment) & set(BUILD_RESERVED)):
+        raise ConfigError(f"{key}/build_environment/{name}: the pipeline sets it", "remove it")
 
 
 def _inside(name: str, where: str) -> None:

@@ -87,6 +87,11 @@ class Postgres(Database):
                 "DATABASE_PASSWORD_FILE": (Ref("secret", "", server.APP_SECRET),),
             },
             (SecretUse(server.APP_SECRET),),
+            SecretUse(
+                server.APP_SECRET,
+                before=(f"postgresql://{APP}:",),
+                after=("@", *primary("host"), ":", *primary("port"), f"/{self.settings.database}"),
+            ),
         )
 
     def shell(self, *, admin: bool = False) -> tuple[tuple[str, ...], Mapping[str, str]]:

@@ -63,14 +63,16 @@ class Redis(Cache):
             raise ServiceError(f"cache: {exc}", _LOOK) from None
 
     def binding(self) -> Binding:
+        host, port = (Ref("endpoint", "cache", "primary", part) for part in ("host", "port"))
         return Binding(
             {
-                "REDIS_HOST": (Ref("endpoint", "cache", "primary", "host"),),
-                "REDIS_PORT": (Ref("endpoint", "cache", "primary", "port"),),
+                "REDIS_HOST": (host,),
+                "REDIS_PORT": (port,),
                 "REDIS_USERNAME": ("app",),
                 "REDIS_PASSWORD_FILE": (Ref("secret", "", server.APP_SECRET),),
             },
             (SecretUse(server.APP_SECRET),),
+            SecretUse(server.APP_SECRET, before=("redis://app:",), after=("@", host, ":", port, "/0")),
         )
 
     def shell(self) -> tuple[tuple[str, ...], Mapping[str, str]]:

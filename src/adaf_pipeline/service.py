@@ -120,6 +120,8 @@ class SecretUse:
 
     name: str
     env: str = ""  # "" = as a file
+    before: Text = ()  # with either of these two the variable is a URL and the value, percent-encoded, a part of it
+    after: Text = ()
 
 
 @dataclass(frozen=True, slots=True)

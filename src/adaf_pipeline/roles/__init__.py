@@ -9,6 +9,7 @@ from adaf_pipeline.roles.role import Binding, Finding, Kept, NoSettings, Progres
 from adaf_pipeline.roles.runtime import Change, Observed, Runtime
 from adaf_pipeline.roles.stores import Cache, Database, Secrets
 from adaf_pipeline.roles.traffic import COLOURS, Balancer, MemoryLog, Proxy, RequestLog, Served, whole_share
+from adaf_pipeline.roles.variables import Deliveries, Delivery
 
 __all__ = [
     "COLOURS",
@@ -18,6 +19,8 @@ __all__ = [
     "Cache",
     "Change",
     "Database",
+    "Deliveries",
+    "Delivery",
     "Finding",
     "Kept",
     "MemoryLog",

@@ -90,6 +90,9 @@ class Binding:
 
     environment: Mapping[str, Text]
     secrets: tuple[SecretUse, ...]
+    url: SecretUse | None = (
+        None  # all of it in one variable (its name is the application's to give); None = no such URL
+    )
 
 
 class NoSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -65,6 +65,7 @@ class FakeCache(Cache):
                 "REDIS_PASSWORD_FILE": (Ref("secret", "", "cache-app"),),
             },
             (SecretUse("cache-app"),),
+            SecretUse("cache-app", before=("fake://app:",), after=("@", Ref("endpoint", "cache", "primary"), "/0")),
         )
 
     def shell(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -122,6 +123,9 @@ class CacheContract:
         (secret,) = bound.secrets
         assert bound.environment["REDIS_PASSWORD_FILE"] == (Ref("secret", "", secret.name),)
         assert secret.env == ""
+        if bound.url is not None:  # all in one: the password's place is between the two, and nothing of it in them
+            assert (bound.url.name, bound.url.env) == (secret.name, "")
+            assert str(bound.url.before[0]).partition("://")[2].endswith(":") and str(bound.url.after[0]) == "@"
         assert cache.endpoints["primary"].kind == "instance"
         assert cache.endpoints["primary"].owner in [service.id for service in cache.services()]
 

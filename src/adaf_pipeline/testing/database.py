@@ -84,6 +84,9 @@ class FakeDatabase(Database):
                 "DATABASE_PASSWORD_FILE": (Ref("secret", "", "database-app"),),
             },
             (SecretUse("database-app"),),
+            SecretUse(
+                "database-app", before=("fake://app:",), after=("@", Ref("endpoint", "database", "primary"), "/app")
+            ),
         )
 
     def shell(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -205,6 +208,9 @@ class DatabaseContract:
         (secret,) = bound.secrets
         assert bound.environment["DATABASE_PASSWORD_FILE"] == (Ref("secret", "", secret.name),)
         assert secret.env == ""
+        if bound.url is not None:  # all in one: the password's place is between the two, and nothing of it in them
+            assert (bound.url.name, bound.url.env) == (secret.name, "")
+            assert str(bound.url.before[0]).partition("://")[2].endswith(":") and str(bound.url.after[0]) == "@"
         assert database.endpoints["primary"].kind == "instance"
         assert database.endpoints["primary"].owner in [service.id for service in database.services()]
 

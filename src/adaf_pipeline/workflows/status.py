@@ -138,6 +138,16 @@ def findings(stack: StackView) -> list[dict[str, Json]]:
             build.check(stack, app)
             found += [{"role": f"apps/{app.name}", "ok": True, "what": "can be built", "hint": ""}]
             found += [{"role": f"apps/{app.name}", **asdict(finding)} for finding in app.doctor()]
+            found += [
+                {
+                    "role": f"apps/{app.name}",
+                    "ok": True,
+                    "what": f"{use.env}: secret {use.name} in the environment",
+                    "hint": "",
+                }
+                for use in app.service("blue", 1, "").secrets
+                if use.env
+            ]
     except AdafError as exc:
         found.append({"role": "apps", "ok": False, "what": exc.message, "hint": exc.hint})
     return found
