@@ -135,8 +135,8 @@ class NextJS(App):
 
     def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
         """node with a script of the release."""
-        bindings = (self.stack.database.binding(), self.stack.cache.binding())
-        return server.worker(self.name, self.settings, bindings, name, command, release)
+        needs = variables.bound(self.stack, self.settings.secrets)
+        return server.worker(self.name, self.settings, needs, name, command, release)
 
     def migrations(self, artefact: Path, release: str) -> Migrations:
         """The SQL files, by name."""

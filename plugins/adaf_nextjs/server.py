@@ -50,11 +50,9 @@ def service(app: str, settings: Settings, needs: Binding, colour: str, number: i
     )
 
 
-def worker(
-    app: str, settings: Settings, bindings: Iterable[Binding], name: str, command: tuple[str, ...], release: str
-) -> Service:
+def worker(app: str, settings: Settings, needs: Binding, name: str, command: tuple[str, ...], release: str) -> Service:
     """A node process of the same release and environment, without a port."""
-    web, identity = service(app, settings, bindings, "", 1, release), f"{app}.{name}.1"
+    web, identity = service(app, settings, needs, "", 1, release), f"{app}.{name}.1"
     environment = {
         key: value for key, value in web.environment.items() if key not in ("PORT", "HOSTNAME", "ADAF_COLOUR")
     }

@@ -1,85 +1,102 @@
-"""The app backend ``python``: the artefact is the application's own files, the interpreter the system's python3."""
+"""The app backend ``python``: the artefact is the application's own files and what they require; python3 the system's."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated
 
-import msgspec
-from msgspec import Meta
-
-from adaf_pipeline.config import Environment, UrlPath, Variable
 from adaf_pipeline.errors import ConfigError, PreconditionError
-from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace
+from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace, variables
 from adaf_pipeline.service import Binary, Limits, Port, Probe, Ref, Service, Text, argv, text
-from adaf_python import typecheck
+from adaf_python import command, packages, settings, typecheck
 
 PYTHON = Binary("python3", "python3", supported=("3.9", "4"))
 SKIPPED = {"__pycache__", "node_modules", "venv"}  # besides everything whose name starts with a dot: .git, .venv, .env
+TARGET = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_][\w.]*(?:\(.*\))?")  # WSGI and ASGI servers' way
 MTIME = 315_532_800  # 1980-01-01: equal inputs give equal artefacts
 
 
 class PythonApp(App):
     """One program, one process per colour."""
 
-    class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-        """``apps: {NAME: {backend: python, ...}}``."""
-
-        entry: Annotated[str, Meta(min_length=1)] = "app.py"
-        args: tuple[str, ...] = ()
-        port: Variable = "PORT"  # the environment variable that says where to listen
-        ready: UrlPath = "/api/health/ready"
-        live: UrlPath = "/api/health/live"
-        environment: Environment = {}
-        memory_mb: Annotated[int, Meta(ge=0, le=1 << 20)] = 0  # 0 = no limit
-        migrations: Annotated[str, Meta(pattern="^[^/]")] = (
-            "migrations"  # directory of *.sql, applied in the order of their names
-        )
-        stop_grace: Annotated[float, Meta(ge=0, le=3600)] = 10.0  # s from SIGTERM to SIGKILL
-        typecheck: bool = False  # with mypy, which has to be installed beside the pipeline
-
-    settings: Settings
+    Settings = settings.Settings
+    settings: settings.Settings
 
     def check(self) -> None:
-        """Entry, syntax, names; requirements are refused: an artefact without them would fail after its deploy."""
+        """Entry, syntax, names, the server's package: what would fail only after a build, or after a deploy."""
         key = f"apps/{self.name}"
         files = self.inputs()
         for name in files:
             if (self.path / name).is_symlink():
                 raise PreconditionError(f"{key}: {name} is a symbolic link", "put the file itself there")
-        if self.settings.entry not in files:
-            raise ConfigError(f"{key}/entry: {self.settings.entry} is not among the files of {self.path}", _near(files))
-        for worker, command in self.workers.items():
-            if command[0] not in files:
+        self._check_entry(key, files)
+        for worker, words in self.workers.items():
+            if words[0] not in files:
                 raise ConfigError(
-                    f"{key}/workers/{worker}: {command[0]} is not among the files of {self.path}", _near(files)
+                    f"{key}/workers/{worker}: {words[0]} is not among the files of {self.path}", _near(files)
                 )
-        taken = {self.settings.port, "ADAF_RELEASE", "ADAF_COLOUR"} & self.settings.environment.keys()
-        if taken:
+        taken = {self.settings.port, "ADAF_RELEASE", "ADAF_COLOUR", *(("PYTHONPATH",) if self._requirements else ())}
+        variables.check(key, self.settings.environment, self.settings.secrets, taken)
+        if self.settings.requirements != "requirements.txt" and self.settings.requirements not in files:
             raise ConfigError(
-                f"{key}/environment/{min(taken)}: the pipeline sets it", "remove it, or choose another port"
-            )
-        if "requirements.txt" in files and _requires(self.path / "requirements.txt"):
-            raise PreconditionError(
-                f"{key}: requirements.txt: the python backend does not install requirements yet",
-                "put the packages beside the entry and remove the file, or write a backend that builds them",
+                f"{key}/requirements: {self.settings.requirements} is not among the files of {self.path}",
+                "a path relative to the application's folder",
             )
         for name in files:
             if name.endswith(".py"):
                 _compile(self.path / name, f"{key}: {name}")
+
+    def _check_entry(self, key: str, files: tuple[str, ...]) -> None:
+        entry, server = self.settings.target, self.settings.server
+        if not server:
+            if entry not in files:
+                raise ConfigError(f"{key}/entry: {entry} is not among the files of {self.path}", _near(files))
+            return
+        found = TARGET.fullmatch(entry)
+        if not found:
+            raise ConfigError(f"{key}/entry: {entry} is not MODULE:OBJECT, which {server} needs", "entry: app:app")
+        module = found.group(1).replace(".", "/")
+        if f"{module}.py" not in files and f"{module}/__init__.py" not in files:
+            raise ConfigError(f"{key}/entry: {module}.py is not among the files of {self.path}", _near(files))
+        file = self.settings.requirements
+        if server not in packages.names(self._required()):
+            raise ConfigError(f"{key}/server: {server} is not in {file}", f"add the line  {server}  to {file}")
+
+    @property
+    def _requirements(self) -> bool:
+        return bool(self._required())
+
+    def _required(self) -> tuple[str, ...]:
+        """Every line of the requirements that is one; () where there are none."""
+        file = self.settings.requirements
+        return packages.lines(self.path / file) if file in self.inputs() else ()
+
+    @cached_property
+    def _pip(self) -> packages.Pip:
+        python = self.stack.runtime.resolve(Ref("binary", "", PYTHON.name))
+        return packages.Pip(python, self.stack.state.parent / "tools", self.stack.account)
+
+    @cached_property
+    def _version(self) -> str:
+        return self._pip.version()
 
     def inputs(self) -> tuple[str, ...]:
         """Every file but caches, environments and whatever starts with a dot."""
         return _files(self.path)
 
     def toolchain(self) -> Mapping[str, str]:
-        """The files do not depend on the interpreter, only on how they are laid out."""
-        return {"backend": "python", "python": f">={PYTHON.supported[0]},<{PYTHON.supported[1]}"}
+        """Files do not depend on the interpreter, only on how they are laid out; installed packages do."""
+        if not self._requirements:
+            return {"backend": "python", "python": f">={PYTHON.supported[0]},<{PYTHON.supported[1]}"}
+        kind = "-".join((platform.system().lower(), platform.machine(), platform.libc_ver()[0] or "libc"))
+        return {"backend": "python 1", "python": self._version, "platform": kind, "file": self.settings.requirements}
 
     def typecheck(self, place: Workplace) -> tuple[Problem, ...]:
         """mypy with the application's own configuration; () with a word when it is off."""
@@ -89,7 +106,7 @@ class PythonApp(App):
         return typecheck.check(place, self.stack.account)
 
     def build(self, place: Workplace) -> None:
-        """Copy, with modes and times that do not depend on the checkout."""
+        """Copy, with modes and times that do not depend on the checkout; then what it requires, as the account."""
         files = _files(place.source)
         for name in files:
             source, target = place.source / name, place.output / name
@@ -103,29 +120,33 @@ class PythonApp(App):
         with open(place.log, "a") as log:
             log.write(f"{self.name}: {len(files)} files copied\n")
         place.progress(f"{self.name}: {len(files)} files")
+        if self._requirements:
+            file, timeout = self.settings.requirements, self.settings.install_timeout
+            self._pip.install(place, file, f"apps/{self.name}", timeout)
 
     def service(self, colour: str, number: int, release: str) -> Service:
         """What each value means is in the Service's own record; the pipeline's variables win over the bindings'."""
         service, settings = f"{self.name}.{colour}.{number}", self.settings
-        bindings = (self.stack.database.binding(), self.stack.cache.binding())
+        needs = variables.bound(self.stack, settings.secrets)
         environment: dict[str, Text] = {"PYTHONDONTWRITEBYTECODE": text("1")}  # a release's directory stays as it is
-        for binding in bindings:
-            environment |= binding.environment
+        environment |= needs.environment
+        environment["HOST"] = text(Ref("instance", service, "http", "host"))
         environment |= {name: text(value) for name, value in settings.environment.items()}
         environment |= {
             settings.port: text(Ref("instance", service, "http", "port")),
             "ADAF_RELEASE": text(release),
             "ADAF_COLOUR": text(colour),
         }
-        entry = text(Ref("path", service, "package"), f"/{settings.entry}")
+        if self._requirements:
+            environment["PYTHONPATH"] = text(Ref("path", service, "package", packages.FOLDER))
         return Service(
             id=service,
             role="app",
-            argv=argv(Ref("binary", "", PYTHON.name), "-u", entry, *settings.args),
+            argv=command.command(Ref("binary", "", PYTHON.name), service, settings),
             binaries=(PYTHON,),
             environment=environment,
             ports=(Port("http"),),
-            secrets=tuple(dict.fromkeys(use for binding in bindings for use in binding.secrets)),
+            secrets=needs.secrets,
             start_after=("database", "cache"),
             ready=Probe("http", http=settings.ready),
             stop_grace=settings.stop_grace,
@@ -138,8 +159,10 @@ class PythonApp(App):
     def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
         """python3 with a script of the release."""
         web, identity = self.service("", 1, release), f"{self.name}.{name}.1"
-        skipped = (self.settings.port, "ADAF_COLOUR")
+        skipped = (self.settings.port, "HOST", "ADAF_COLOUR")
         environment = {key: value for key, value in web.environment.items() if key not in skipped}
+        if self._requirements:
+            environment["PYTHONPATH"] = text(Ref("path", identity, "package", packages.FOLDER))
         entry = text(Ref("path", identity, "package"), f"/{command[0]}")
         return replace(
             web,
@@ -157,7 +180,12 @@ class PythonApp(App):
         return Migrations(files=tuple(sorted((artefact / self.settings.migrations).glob("*.sql"))))
 
     def doctor(self) -> Iterable[Finding]:
-        """mypy, when it is asked for. python3 itself is looked up by the runtime."""
+        """mypy and locks of packages, where they are asked for. python3 itself is looked up by the runtime."""
+        if self._requirements and "--hash=" not in "".join(self._required()):
+            file = self.settings.requirements
+            yield Finding(
+                True, f"{file} has no hashes: pip-compile --generate-hashes makes every build install the same"
+            )
         if self.settings.typecheck:
             yield typecheck.finding()
 
@@ -181,10 +209,6 @@ def _compile(path: Path, label: str) -> None:
             line = getattr(exc, "lineno", None) or 0
             said = getattr(exc, "msg", None) or str(exc)
             raise PreconditionError(f"{label}:{line}: {said}", "python3 -m py_compile shows the same") from exc
-
-
-def _requires(path: Path) -> bool:
-    return any(line.partition("#")[0].strip() for line in path.read_text(errors="replace").splitlines())
 
 
 def _near(files: tuple[str, ...]) -> str:

@@ -16,7 +16,7 @@ from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, Proc
 from adaf_pipeline.process import Completed
 from adaf_pipeline.roles import App, Binding, Problem, StackView, Workplace
 from adaf_pipeline.service import Ref, SecretUse, text
-from adaf_python import typecheck
+from adaf_python import packages, typecheck
 from adaf_python.backend import MTIME, PythonApp
 
 DATABASE = Binding(
@@ -94,7 +94,12 @@ def test_the_tiny_application_is_fine() -> None:
         ({}, {"entry": "../app.py"}, ConfigError, "apps/web/entry"),
         ({}, {"environment": {"PORT": "1"}}, ConfigError, "apps/web/environment/PORT"),
         ({}, {"port": "LISTEN", "environment": {"LISTEN": "1"}}, ConfigError, "environment/LISTEN"),
-        ({"requirements.txt": "# none\nflask\n"}, {}, PreconditionError, "requirements.txt"),
+        ({}, {"requirements": "more.txt"}, ConfigError, "apps/web/requirements: more.txt is not among"),
+        ({"requirements.txt": "x"}, {"environment": {"PYTHONPATH": "1"}}, ConfigError, "environment/PYTHONPATH"),
+        ({}, {"server": "gunicorn"}, ConfigError, "apps/web/server: gunicorn is not in requirements.txt"),
+        ({"requirements.txt": "flask\n#gunicorn"}, {"server": "gunicorn"}, ConfigError, "gunicorn is not in"),
+        ({}, {"server": "uvicorn", "entry": "app.py"}, ConfigError, "apps/web/entry: app.py is not MODULE:OBJECT"),
+        ({}, {"server": "uvicorn", "entry": "lib.no:app"}, ConfigError, "apps/web/entry: lib/no.py is not among"),
         ({"lib/bad.py": "def f(:\n"}, {}, PreconditionError, r"apps/web: lib/bad.py:1: "),
         ({"bad.py": "a = '\0'"}, {}, PreconditionError, "bad.py"),
     ],
@@ -156,6 +161,79 @@ def test_the_service_of_a_colour() -> None:
     assert service.ready and service.ready.http == "/up" and service.ports[0].name == service.ready.port
     assert service.start_after == ("database", "cache") and service.limits.memory_mb == 64
     assert service.digest() != app.service("green", 1, "r1").digest() != app.service("green", 1, "r2").digest()
+
+
+@pytest.mark.parametrize("entry", ["app:app", "lib.part:make()", "package:app"])
+def test_a_server_in_the_requirements_serves_what_the_entry_names(source: Path, entry: str) -> None:
+    (source / "package").mkdir()
+    (source / "package" / "__init__.py").touch()
+    (source / "requirements.txt").write_text("flask>=3\nGunicorn[x]==23 --hash=sha256:00\n")
+    app = make(source, server="gunicorn", entry=entry, args=["--workers=2"], stop_grace=5)
+    app.check()
+    service = app.service("blue", 1, "r1")
+    words = [word[0] for word in service.argv]
+    assert words[1:4] == ["-u", "-m", "gunicorn"] and words[-2:] == ["--workers=2", entry]
+    assert words[words.index("--bind") + 1] == Ref("instance", "web.blue.1", "http")
+    assert words[words.index("--graceful-timeout") + 1] == "4"
+    assert service.environment["PYTHONPATH"] == (Ref("path", "web.blue.1", "package", ".packages"),)
+
+
+def test_uvicorn_is_told_host_and_port() -> None:
+    words = [word[0] for word in make(TINY, server="uvicorn").service("blue", 1, "r1").argv]
+    assert words[words.index("--port") + 1] == Ref("instance", "web.blue.1", "http", "port")
+    assert words[words.index("--host") + 1] == Ref("instance", "web.blue.1", "http", "host")
+    assert words[-1] == "app:app"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "said"),
+    [
+        (
+            ["ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE."],
+            ProcessError,
+            "not what its hash",
+        ),
+        (
+            ["ERROR: In --require-hashes", "Hashes are required in --require-hashes mode"],
+            PreconditionError,
+            "not for all",
+        ),
+        (
+            ["WARNING: Retrying NewConnectionError", "ERROR: No matching distribution found for x"],
+            ProcessError,
+            "reach",
+        ),
+        (["ERROR: No matching distribution found for flask==99"], PreconditionError, "there is no flask==99"),
+        (["ERROR: Invalid requirement: '!!': Expected"], PreconditionError, "not a requirement: '!!'"),
+        (["building", "ERROR: wheels are round"], ProcessError, "pip: wheels are round"),
+        ([], ProcessError, "pip exited 1"),
+    ],
+)
+def test_pips_failures_name_the_remedy(lines: list[str], kind: type[AdafError], said: str) -> None:
+    found = packages.failure("apps/web: requirements.txt", ProcessError("pip exited 1", "look"), lines)
+    assert type(found) is kind and said in found.message and found.hint
+    assert found.message.startswith("apps/web: requirements.txt: ")
+
+
+def test_the_way_to_the_index_is_passed_on_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:password@index/simple")
+    monkeypatch.setenv("PIP_CERT", "/a.pem")
+    monkeypatch.setenv("https_proxy", "http://proxy:1")
+    monkeypatch.setenv("AWS_SECRET", "x")
+    found = packages.surroundings()
+    assert found["PIP_CERT"] == "/a.pem" and found["https_proxy"] == "http://proxy:1"
+    assert "PIP_INDEX_URL" not in found and "AWS_SECRET" not in found
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"stop_grace": -1}, {"memory_mb": -1}, {"ready": "nope"}, {"live": ""}, {"port": "A B"}, {"server": "apache"}],
+)
+def test_settings_are_in_their_ranges(wrong: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        make(TINY, **wrong)
 
 
 def test_migrations_are_in_the_order_of_their_names(source: Path) -> None:

@@ -55,15 +55,9 @@ def test_nothing_gets_into_the_environment_unless_it_says_as_env(raw: dict[str, 
 @pytest.mark.parametrize(
     ("environment", "secrets", "said"),
     [
-        ({"A B": "1"}, {}, "apps/web/environment/A B: not the name"),
-        ({"A=B": "1"}, {}, "apps/web/environment/A=B: not the name"),
-        ({"": "1"}, {}, "apps/web/environment/: not the name"),
-        ({"1A": "1"}, {}, "apps/web/environment/1A: not the name"),
-        ({"A\n": "1"}, {}, "not the name"),
         ({"A": "a\0b"}, {}, "apps/web/environment/A: holds a NUL"),
         ({"PORT": "1"}, {}, "apps/web/environment/PORT: the pipeline sets it"),
         ({}, {"PORT": delivery()}, "apps/web/secrets/PORT: the pipeline sets it"),
-        ({}, {"A-B": delivery()}, "apps/web/secrets/A-B: not the name"),
         ({"URL": "1"}, {"URL": delivery()}, "apps/web/secrets/URL: is set in environment as well"),
     ],
 )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
 import msgspec
 
+from adaf_pipeline.config import Variable
 from adaf_pipeline.errors import ConfigError
 from adaf_pipeline.roles.role import Binding, StackView
 from adaf_pipeline.service import SecretUse, Text
-
-_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,17 +27,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = msgspec.field(name="as")
 
 
-Deliveries = dict[str, Delivery]
+Deliveries = dict[Variable, Delivery]
 
 
 def check(key: str, environment: Mapping[str, str], secrets: Mapping[str, Delivery], taken: Iterable[str]) -> None:
-    """ConfigError for a name that no variable can have, that the pipeline sets, or that is set twice."""
+    """ConfigError for a name that the pipeline sets, for one that is set twice, and for what no value can be."""
     for section, names in (("environment", environment), ("secrets", secrets)):
         for name in sorted(names):
-            if not _NAME.fullmatch(name):
-                raise ConfigError(
-                    f"{key}/{section}/{name}: not the name of a variable", "letters, digits and _, no digit first"
-                )
             if name in set(taken):
                 raise ConfigError(f"{key}/{section}/{name}: the pipeline sets it", "remove it")
     for name, value in sorted(environment.items()):
