@@ -168,9 +168,9 @@ def _loose(checkout: Path | None) -> Iterable[Path]:
     folders = [checkout / ".adaf" / "plugins"] if checkout else []
     folders += [Path(part) for part in os.environ.get("ADAF_PLUGINS", "").split(os.pathsep) if part]
     for folder in folders:
-        if folder.is_file():
+        if os.path.isfile(folder):  # noqa: PTH113  Path's own raise where one may not look
             yield folder
-        elif folder.is_dir():
+        elif os.path.isdir(folder):  # noqa: PTH112
             yield from sorted(folder.glob("*.py"))
 
 

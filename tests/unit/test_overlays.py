@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,26 @@ def test_what_the_overlay_says_holds_and_the_rest_stays(base: dict[str, Any], ov
     for path, value in result.items():
         if not any(path[: len(p)] == p[: len(path)] for p in said):
             assert below(base)[path] == value
+
+
+def test_the_page_on_configuration_is_true(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    (overlay,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    base = "apps: {web: nextjs}\ncache: {use: redis, memory_mb: 32}\n"
+    found = load(tmp_path, overlay, base)
+    assert (found.name, found.deploy.bake, found.deploy.probe.rate) == ("production", 300, 20)
+    assert (found.roles["proxy"].raw, found.roles["cache"].raw) == ({"port": 8080}, {})
+    (tmp_path / "adaf.staging.yaml").touch()
+    wrong: list[tuple[str, str, dict[str, str]]] = [
+        ("deploy: {windo: 1}", "prod", {}),
+        ("", "prod", {"ADAF_DEPLOY__BAKE": "soon"}),
+        ("", "prd", {}),
+    ]
+    said = re.findall(r"    error: (.*)\n    hint: (.*)\n", page)
+    assert len(said) == len(wrong)
+    for (error, hint), (body, name, environ) in zip(said, wrong, strict=True):
+        (tmp_path / "adaf.prod.yaml").write_text(body)
+        with pytest.raises(ConfigError) as caught:
+            config.load(tmp_path / "adaf.yaml", name, environ)
+        assert caught.value.message == error
+        assert caught.value.hint.startswith(hint.removesuffix("..."))
