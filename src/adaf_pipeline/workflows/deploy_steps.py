@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-
-from adaf_pipeline.errors import ServiceError, UnhealthyError
+from adaf_pipeline.errors import ServiceError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Proof, Run, Step
 from adaf_pipeline.requests import DeployRequest
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.service import Ref, Services
-from adaf_pipeline.workflows import probe, processes
+from adaf_pipeline.workflows import idle, processes
 from adaf_pipeline.workflows.deploy_report import failed_verdict, verdicts
 from adaf_pipeline.workflows.releases import Releases
 from adaf_pipeline.workflows.up import describe_share
 from adaf_pipeline.workflows.watch import Watch
-
-WARM_RATE = 20.0  # requests/s: below what any application serves while it is cold
 
 
 class DeploySteps:
@@ -44,13 +38,6 @@ class DeploySteps:
         """The id, which a build gives."""
         return str(self.facts["release"] or run.outputs["build"]["release"])
 
-    def services(self, run: Run) -> Services:
-        """The idle colour's; how long a first answer may take is the deploy's to say."""
-        return tuple(
-            replace(service, ready=service.ready and replace(service.ready, deadline=self.settings.ready_timeout))
-            for service in processes.web(self.app, self.idle, self.release(run))
-        )
-
     def watch(self, run: Run) -> Watch:
         return run.resource("watch", lambda: Watch(run, self.idle, self.live or None, self.release(run)))
 
@@ -70,7 +57,12 @@ class DeploySteps:
                 undo_why=f"stop {names}",
                 say=lambda o: f"{names}: release {o['release']} runs",
             ),
-            Step("ready", f"{self.settings.passes} readiness answers in a row", self.ready, say=lambda o: o["said"]),
+            Step(
+                "ready",
+                f"{self.settings.passes} readiness answers in a row",
+                lambda run: idle.await_ready(run, self.names, self.settings),
+                say=lambda o: o["said"],
+            ),
         ]
         if self.settings.warmup:
             why = f"{self.settings.warmup:g} s of requests before its first visitor: cold code is slow"
@@ -197,30 +189,13 @@ class DeploySteps:
         return f"nothing to apply (level {output['level'] or 'none'})"
 
     def start(self, run: Run) -> Json:
-        """The idle colour may still hold the release before: its last requests end first, then it makes room."""
-        services = self.services(run)
-        deadline = time.monotonic() + max(service.stop_grace for service in services)
-        while self.stack.balancer.active(self.idle) and time.monotonic() < deadline:
-            run.progress(f"waiting for the last requests on {self.idle}")
-            run.wait(0.5)
-        self.stack.runtime.stop(processes.of_colour(self.stack, self.app, self.idle), run.progress)
-        self.releases.hold(self.idle, processes.content(self.app, self.release(run), self.facts["config"]))
-        try:
-            self.stack.runtime.start(services, run.progress)
-        except ServiceError as exc:
-            raise UnhealthyError(exc.message, exc.hint, detail=exc.detail) from exc
-        return {"release": self.release(run), "services": list(self.names)}
+        within = self.settings.ready_timeout  # how long a first answer may take is the deploy's to say
+        return idle.start(run, self.app, self.idle, self.release(run), self.facts["config"], within)
 
     def stop(self, run: Run) -> Json:
-        left = self.stack.balancer.share().get(self.idle, 0)
-        if left:  # its own undo failed: what still has visitors is not stopped
-            raise ServiceError(
-                f"{self.idle} still has {left:g} % of the visitors, so it goes on", "inv status, inv rollback"
-            )
-        if self.releases.confirmed() == self.idle:
+        if self.releases.confirmed() == self.idle and not self.stack.balancer.share().get(self.idle, 0):
             self.releases.confirm(self.live)
-        self.stack.runtime.stop(processes.of_colour(self.stack, self.app, self.idle), run.progress)
-        self.releases.hold(self.idle, None)
+        idle.stop(run, self.app, self.idle)
         self.releases.note({**self._entry(run), "outcome": "rolled back"})
         return None
 
@@ -238,46 +213,8 @@ class DeploySteps:
             "receipt": watch.receipt().json() if isinstance(watch, Watch) else None,
         }
 
-    def ready(self, run: Run) -> Json:
-        """N answers in a row by one process: a crash loop that answers now and then does not pass."""
-        names = ", ".join(self.names)
-        began, passes, pids, reason = time.monotonic(), 0, [0], "not asked yet"
-        while passes < self.settings.passes:
-            if time.monotonic() - began > self.settings.ready_timeout:
-                raise UnhealthyError(
-                    f"{names} did not answer {self.settings.passes} times in a row within "
-                    f"{self.settings.ready_timeout:g} s: {reason}",
-                    f"inv logs --service {self.names[0]}",
-                )
-            observed = self.stack.runtime.observe()
-            sick = processes.sick(self.stack, self.names, observed)
-            now = [observed[name].pid for name in self.names if name in observed]
-            if not sick and (passes == 0 or now == pids):
-                passes, pids = passes + 1, now
-            else:
-                passes, reason = 0, "; ".join(sick) or "it was restarted meanwhile"
-            run.wait(0.2 if passes < self.settings.passes else 0)
-        return {"said": f"{passes} of {passes} in {time.monotonic() - began:.1f} s"}
-
     def warm(self, run: Run) -> Json:
-        """Straight to the idle colour, past the balancer. What it answers is the canary's business, not this step's."""
-        wanted, rate = self.settings.probe, WARM_RATE / len(self.names)
-        settings = probe.ProbeSettings(rate=rate, get=wanted.paths, post=wanted.post, timeout=wanted.timeout)
-
-        def stream(name: str) -> probe.ProbeStream:
-            address = self.stack.runtime.resolve(Ref("instance", name, "http"))
-            return run.resource(f"warm {name}", lambda: probe.ProbeStream(f"http://{address}", settings))
-
-        streams = [stream(name) for name in self.names]
-        for each in streams:
-            each.start()
-        run.wait(self.settings.warmup)
-        results = sorted((result for each in streams for result in each.stop()), key=lambda result: result.sent_at)
-        times = [result.seconds * 1000 for result in results] or [0.0]
-        return {
-            "requests": len(times),
-            "said": f"{len(times)} requests, first {times[0]:.0f} ms, last {times[-1]:.0f} ms",
-        }
+        return idle.warm_up(run, self.names, self.settings.warmup, self.settings.probe)
 
     def baseline(self, run: Run) -> Json:
         watch = self.watch(run)

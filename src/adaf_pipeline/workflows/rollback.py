@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from adaf_pipeline.errors import PreconditionError, ServiceError, UnhealthyError
+from adaf_pipeline.errors import PreconditionError, UnhealthyError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import RollbackRequest
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.workflows import processes
+from adaf_pipeline.workflows import idle, processes
 from adaf_pipeline.workflows.releases import Releases, live_colour, other
 from adaf_pipeline.workflows.up import config_digest, describe_share
 from adaf_pipeline.workflows.watch import Watch
@@ -59,20 +59,15 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
     name = ", ".join(names)
 
     def start(run: Run) -> Json:
-        stack.runtime.stop(processes.of_colour(stack, app, back), run.progress)
-        releases.hold(back, processes.content(app, target, config_digest(stack)))
         try:
-            stack.runtime.start(processes.web(app, back, target), run.progress)
-        except ServiceError as exc:
-            raise UnhealthyError(
-                exc.message, f"release {facts['current']} still serves; {exc.hint}", detail=exc.detail
-            ) from exc
-        return {"services": list(names)}
+            return idle.start(run, app, back, target, config_digest(stack))
+        except UnhealthyError as exc:
+            hint = f"release {facts['current']} still serves; {exc.hint}"
+            raise UnhealthyError(exc.message, hint, detail=exc.detail) from exc
 
     def stop(run: Run) -> Json:
         if not stack.balancer.share().get(back, 0):
-            stack.runtime.stop(processes.of_colour(stack, app, back), run.progress)
-            releases.hold(back, None)
+            idle.stop(run, app, back)
         return None
 
     def answers(_run: Run) -> Json:
