@@ -79,5 +79,9 @@ def finish(pid: Path) -> str:
 
 
 def log(folder: Path) -> str:
-    """The logger: ISO 8601 stamps, ten files of 2 MB."""
-    return f"#!/bin/sh\nexec s6-log -b n10 s2000000 T {shlex.quote(str(folder))}\n"
+    """The logger: ISO 8601 stamps, ten files of 2 MB.
+
+    Without its -b: on a full disk it goes on reading, and keeps the lines in memory. With it the pipe fills, the edge
+    waits for its log, and every visitor waits for the edge.
+    """
+    return f"#!/bin/sh\nexec s6-log n10 s2000000 T {shlex.quote(str(folder))}\n"
