@@ -17,6 +17,7 @@ from adaf_pipeline.event import Event, EventKind, Json
 from adaf_pipeline.interrupts import Interrupts
 from adaf_pipeline.plan import Facts, Plan, Step
 from adaf_pipeline.requests import Request
+from adaf_pipeline.reserve import Reserve, full_error, is_full
 from adaf_pipeline.stack import Stack
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class EngineRun:
     step: str = ""
     story: list[dict[str, Json]] = field(default_factory=list)  # what --json says of the steps
     undoing: bool = False
+    committed: bool = False  # its pivot has begun: a full disk stops it no more
     undo_failed: list[dict[str, Json]] = field(default_factory=list)
     _resources: dict[str, Any] = field(default_factory=dict)
 
@@ -127,20 +129,22 @@ class Engine:
             yield
 
     def _run(self, request: Request, run_id: str, document: dict[str, Json]) -> tuple[str, ...]:
-        try:
-            record = journal.Journal(self.stack.state if request.changes else None, run_id)
-        except OSError as exc:
-            raise PreconditionError(f"the journal cannot be written: {exc}", f"look at {self.stack.state}") from exc
+        record, missing = self._record(request, run_id)
+        spare = record.reserve
 
         def emit(kind: EventKind, step: str = "", message: str = "", data: Mapping[str, Json] | None = None) -> None:
+            """Nothing new is begun on a full disk, but an undo, and what is past its pivot, goes on."""
+            trouble: AdafError | None = None
             try:
                 event = record.append(kind, step, message, data)
-            except OSError as exc:  # a full disk: nothing new is begun without a record, but an undo goes on
-                if not interrupts.is_undoing:
-                    raise PreconditionError(
-                        f"the journal cannot be written: {exc}", f"free some disk in {record.path}"
-                    ) from exc
+            except OSError as exc:
                 event = Event(run_id, 0, time.time(), kind, step, message, dict(data or {}))
+                trouble = _unwritten(record, exc)
+            if spare is not None and spare.freed:
+                trouble = full_error(self.stack.state, "the reserve for an undo had to be freed", spare.left)
+            must_go_on = interrupts.is_undoing or request.rescues or (run is not None and run.committed)
+            if trouble is not None and not must_go_on:
+                raise trouble
             self._notify(event)
 
         def ignored(name: str) -> None:
@@ -151,6 +155,8 @@ class Engine:
         try:
             with interrupts.installed():
                 emit("run", data={"request": request.json()})
+                if missing:
+                    emit("progress", "", missing)
                 facts = gather(self.stack, request)
                 emit("facts", data={"facts": facts})
                 plan = self.stack.registry.plan(self.stack, request, facts)
@@ -167,6 +173,7 @@ class Engine:
                 emit("end", data={"ok": True})
                 return tuple(plan.report(document)) if plan.report else ()
         except BaseException as exc:
+            interrupts.undoing()  # what is left is to say so
             if run is not None and isinstance(exc, AdafError):
                 document |= {"steps": run.story, **_partial(plan, run)}
                 if run.undo_failed:  # the hint of the cause may promise what the undo did not keep
@@ -184,6 +191,23 @@ class Engine:
                 control.path(self.stack.state, run_id).unlink(missing_ok=True)
             record.close()
 
+    def _record(self, request: Request, run_id: str) -> tuple[journal.Journal, str]:
+        """The run's journal and its reserve, and what is missing: PreconditionError, unless the request can do without."""
+        if not request.changes:
+            return journal.Journal(None, run_id), ""
+        state = self.stack.state
+        reserve, missing = Reserve(state), ""
+        if not reserve.make():
+            missing = "the disk is full: there is no reserve for the journal"
+            if not request.rescues:
+                raise full_error(state, "no room for the reserve with which an undo is journaled")
+        try:
+            return journal.Journal(state, run_id, reserve), missing
+        except OSError as exc:
+            if not request.rescues:
+                raise PreconditionError(f"the journal cannot be written: {exc}", f"look at {state}") from exc
+            return journal.Journal(None, run_id), f"without a journal: {exc}"
+
     def _steps(self, plan: Plan, run: EngineRun, emit: Callable[..., None], interrupts: Interrupts) -> None:
         begun: list[Step] = []
         passed, started = "", time.monotonic()
@@ -196,6 +220,7 @@ class Engine:
                     emit("begin", step.id, step.why, {"number": number, "of": len(plan.steps)})
                     begun.append(step)
                 # a signal waits until a pivot is through: there is no half of it
+                run.committed = run.committed or step.pivot
                 with interrupts.shielded() if step.pivot else contextlib.nullcontext():
                     output = step.do(run)
                 with interrupts.shielded():
@@ -213,13 +238,15 @@ class Engine:
             interrupts.undoing()
             run.undoing = True
             hint = exc.hint if isinstance(exc, AdafError) else ""
-            seconds = round(time.monotonic() - started, 2)
-            run.story.append({"id": run.step, "ok": False, "seconds": seconds})
+            seconds, where = round(time.monotonic() - started, 2), run.step
+            run.story.append({"id": where, "ok": False, "seconds": seconds})
             emit("failed", run.step, str(exc) or type(exc).__name__, {"hint": hint, "seconds": seconds})
             if passed:
                 emit("progress", run.step, f"step {passed} was the point of no return: nothing is undone")
             else:
                 self._undo(begun, run, emit, exc)
+            if is_full(exc):
+                raise full_error(self.stack.state, f"{where}: {exc}") from exc
             raise
         run.step = ""
 
@@ -257,6 +284,11 @@ def gather(stack: Stack, request: Request) -> Facts:
         return {}
     facts: Facts = pkgutil.resolve_name(f"{request.workflow}:gather")(stack, request)
     return facts
+
+
+def _unwritten(record: journal.Journal, exc: OSError) -> AdafError:
+    what = f"the journal cannot be written: {exc}"
+    return full_error(record.path.parent, what) if is_full(exc) else PreconditionError(what, f"look at {record.path}")
 
 
 def _partial(plan: Plan, run: EngineRun) -> Mapping[str, Json]:

@@ -6,11 +6,12 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from adaf_pipeline.event import Event, EventKind, Json
+from adaf_pipeline.reserve import Reserve, is_full
 
 
 def new_run(task: str) -> str:
@@ -22,19 +23,30 @@ def directory(state: Path) -> Path:
     return state / "runs"
 
 
-class Journal:
-    """Writes one run's events. With ``path`` None (a run that changes nothing) it only numbers them."""
+URGENT = frozenset({"failed", "undo"})  # what comes now has to write, and must find room
 
-    def __init__(self, state: Path | None, run: str) -> None:
+
+class Journal:
+    """Writes one run's events. With ``state`` None (a run that changes nothing) it only numbers them.
+
+    ``reserve`` is freed when the disk is full, and what could not be written is written again. OSError when there is
+    no room even so: the journal then ends with the last whole line.
+    """
+
+    def __init__(self, state: Path | None, run: str, reserve: Reserve | None = None) -> None:
         self.run = run
+        self.reserve = reserve
         self._seq = 0
         self._file = -1
         self.path = Path()
         if state is not None:
-            directory(state).mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path = directory(state) / f"{run}.jsonl"
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            _sync_directory(self.path.parent)
+            self._with_room(self._open)
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        _sync_directory(self.path.parent)
 
     def append(
         self, kind: EventKind, step: str = "", message: str = "", data: Mapping[str, Json] | None = None
@@ -43,10 +55,32 @@ class Journal:
         self._seq += 1
         event = Event(self.run, self._seq, round(time.time(), 3), kind, step, message, dict(data or {}))
         if self._file >= 0:
-            os.write(self._file, (json.dumps(asdict(event), default=str) + "\n").encode())
+            if kind in URGENT and self.reserve is not None and self.reserve.is_low():
+                self.reserve.free()
+            line = (json.dumps(asdict(event), default=str) + "\n").encode()
+            self._with_room(lambda: self._write(line))
             if kind != "progress":
-                os.fdatasync(self._file)
+                self._with_room(lambda: os.fdatasync(self._file))
         return event
+
+    def _write(self, line: bytes) -> None:
+        """The whole line or nothing: the next one must not begin in the middle of it."""
+        size = os.fstat(self._file).st_size
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            os.ftruncate(self._file, size)
+            raise
+
+    def _with_room(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OSError as exc:
+            if not is_full(exc) or self.reserve is None or not self.reserve.free():
+                raise
+            act()
 
     def close(self) -> None:
         if self._file >= 0:

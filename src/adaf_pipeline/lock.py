@@ -15,6 +15,7 @@ from adaf_pipeline.errors import LockedError
 from adaf_pipeline.event import Json
 
 GLANCES = 1.0  # seconds in which those who only look (they hold it shared for a moment) are waited for
+RECORD = 1024  # bytes, always: an owner's record replaces the one before as a whole
 
 
 @contextlib.contextmanager
@@ -33,10 +34,11 @@ def held(state: Path, task: str, run: str) -> Iterator[None]:
                     raise _locked(holder) from None
                 time.sleep(0.02)
         record = {"pid": os.getpid(), "who": _who(), "since": time.time(), "task": task, "run": run}
-        os.ftruncate(file, 0)
-        os.pwrite(file, json.dumps(record).encode(), 0)
+        with contextlib.suppress(OSError):  # the lock is what counts; only its owner's name is missing on a full disk
+            os.pwrite(file, json.dumps(record).encode().ljust(RECORD), 0)
         yield
-        os.ftruncate(file, 0)
+        with contextlib.suppress(OSError):
+            os.pwrite(file, b" " * RECORD, 0)  # not truncated: the next owner may find no room for a block
     finally:
         os.close(file)
 

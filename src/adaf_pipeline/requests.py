@@ -19,6 +19,7 @@ class Request:
     task: ClassVar[str] = ""
     workflow: ClassVar[str] = ""
     changes: ClassVar[bool] = True  # takes the lock and is journaled
+    rescues: ClassVar[bool] = False  # helps on a full disk: it goes on there, if need be without a record
 
     def json(self) -> dict[str, Json]:
         """The request as the journal keeps it."""
@@ -35,6 +36,7 @@ class UpRequest(Request):
 class DownRequest(Request):
     task = "down"
     workflow = "adaf_pipeline.workflows.down"
+    rescues = True
     purge: bool = False
 
 
@@ -73,6 +75,7 @@ class RollbackRequest(Request):
 
     task = "rollback"
     workflow = "adaf_pipeline.workflows.rollback"
+    rescues = True
     to: str = ""
 
 
@@ -80,3 +83,4 @@ class RollbackRequest(Request):
 class PruneRequest(Request):
     task = "prune"
     workflow = "adaf_pipeline.workflows.prune"
+    rescues = True

@@ -12,6 +12,7 @@ import pytest
 from deploy_world import FAST, World
 from tried import CASES
 
+from adaf_pipeline import reserve
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.stack import fake_stack
@@ -26,6 +27,12 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket.socket, "bind", refuse)
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
     yield
+
+
+@pytest.fixture(autouse=True)
+def small_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of stacks are made, and pytest keeps their folders."""
+    monkeypatch.setattr(reserve, "SIZE", 65536)
 
 
 @pytest.fixture

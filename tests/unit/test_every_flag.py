@@ -174,12 +174,12 @@ def test_what_is_wrong_is_refused_and_changes_nothing(
 
 
 def content(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every file but the record of the runs themselves."""
+    """Every file but the record of the runs themselves, and the reserve for it."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).as_posix()
         if (
             path.is_file()
-            and not inside.startswith((".adaf/state/runs", ".adaf/state/lock"))
+            and not inside.startswith((".adaf/state/runs", ".adaf/state/lock", ".adaf/state/reserve"))
             and "__pycache__" not in inside
         ):
             yield inside, hashlib.sha256(path.read_bytes()).hexdigest()

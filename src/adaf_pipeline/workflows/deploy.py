@@ -89,7 +89,8 @@ def _room(stack: StackView, facts: Facts) -> None:
     need = RESERVE_MB + (1000 if facts["build"] and not facts["release"] else 0)
     if facts["disk_mb"] < need:
         raise PreconditionError(
-            f"{facts['disk_mb']} MB of disk are free, {need} MB are needed", f"free some in {stack.state}"
+            f"{facts['disk_mb']} MB of disk are free, {need} MB are needed",
+            f"`inv prune` frees what nothing needs; the stack's directory is {stack.state}",
         )
 
 

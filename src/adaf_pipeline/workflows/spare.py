@@ -161,7 +161,8 @@ class Search:
 
     def _somebody_works(self) -> bool:
         """Another run holds the stack (only `--plan` gets here then): what it is making is not left over."""
-        return self.owner is not None and self.owner["pid"] != os.getpid()
+        nameless = 0  # it found no room for its name: ourselves, on a full disk
+        return self.owner is not None and self.owner["pid"] not in (os.getpid(), nameless)
 
     def _said_by_another_run(self) -> frozenset[str]:
         """Every release that the running run's journal names."""
