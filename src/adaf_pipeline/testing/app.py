@@ -38,7 +38,7 @@ class FakeApp(App):
     def build(self, place: Workplace) -> None:
         self.builds += 1
         if self.failure:
-            raise ProcessError(self.failure)
+            raise ProcessError(self.failure, "the fake was told to fail: `failure`")
         for name in self.inputs():
             target = place.output / name
             target.parent.mkdir(parents=True, exist_ok=True)
