@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,27 +68,45 @@ def throwaway() -> contextlib.AbstractContextManager[Account]:
 @contextlib.contextmanager
 def _made(name: str, useradd: str, userdel: str) -> Iterator[Account]:
     subprocess.run([useradd, "--create-home", name], check=True, capture_output=True)
+    account = find_account(name)
+    assert account is not None
     try:
-        account = find_account(name)
-        assert account is not None
         account.home.chmod(0o700)
-        reach = [sys.executable, "-c", "import adaf_pipeline"]
-        if subprocess.run(reach, user=account.uid, group=account.gid, extra_groups=[], cwd="/").returncode:
+        if not reached(account):
             pytest.skip(f"another user cannot run {sys.executable}")
         yield account
         assert processes(account) == []
     finally:
-        subprocess.run(["pkill", "-KILL", "-u", name], capture_output=True)
+        for pid in running(account):  # a bare Debian has no pkill
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         subprocess.run([userdel, "--remove", name], check=True, capture_output=True)
 
 
-def processes(account: Account) -> list[str]:
-    """What runs as that account; whoever takes over its zombies may be slow."""
+def reached(account: Account) -> bool:
+    """Whether that account can run what runs these tests."""
+    words = [sys.executable, "-c", "import adaf_pipeline"]
+    with contextlib.suppress(PermissionError):
+        return subprocess.run(words, user=account.uid, group=account.gid, extra_groups=[], cwd="/").returncode == 0
+    return False
+
+
+def running(account: Account) -> list[int]:
+    """Process ids of that account; whoever takes over its zombies may be slow."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if process.stat().st_uid == account.uid and start_time(int(process.name)):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
+                found.append(int(process.name))
+    return found
+
+
+def processes(account: Account) -> list[str]:
+    """What runs as that account."""
+    found = []
+    for pid in running(account):
+        with contextlib.suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
     return found
 
 
