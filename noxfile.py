@@ -83,6 +83,13 @@ def bench(session: nox.Session) -> None:
     here(session, "pytest", "-s", "tests/bench", *session.posargs)
 
 
+@nox.session(python=False, default=False)
+def fresh(session: nox.Session) -> None:
+    """The README's commands on bare Debians 12 and 13, as root and as a user with sudo. Needs root; not part of the gate."""
+    words = [sys.executable, "-m", "fresh", *session.posargs]
+    session.run(*words, env={"PYTHONPATH": "tests"}, external=True, interrupt_timeout=60)  # it has a root to delete
+
+
 @nox.session(
     python=False, requires=["lint", "typecheck", *(f"unit-{v}" for v in PYTHONS), "contract", "integration", "e2e"]
 )
