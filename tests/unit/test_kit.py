@@ -82,6 +82,10 @@ def test_every_role_has_a_contract_and_every_contract_test_says_what_it_holds() 
         tests = [value for key, value in vars(contract).items() if key.startswith("test_")]
         assert tests, name
         assert [test.__name__ for test in tests if not test.__doc__] == []
+        held = set(re.findall(r"`(\w+)`", " ".join(test.__doc__ or "" for test in tests)))
+        role = vars(getattr(roles, name.capitalize()))
+        promised = {key for key, value in role.items() if callable(value) and not key.startswith("_")}
+        assert promised - held == set(), name
 
 
 def test_every_contract_is_run_against_a_fake_and_a_real_one() -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaf_pipeline.testing.load import BrokenAnswerError, Client, Load, Loss, Report, read_answer
+from adaf_pipeline.testing.load import Client, Load, Loss, Report
+from adaf_pipeline.testing.wire import BrokenAnswerError, read_answer
 
 T = TypeVar("T")
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Release-Id: r1\r\n\r\nhello"

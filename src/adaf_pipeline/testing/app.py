@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adaf_pipeline.errors import AdafError, ProcessError
+from adaf_pipeline.errors import AdafError, PreconditionError, ProcessError
 from adaf_pipeline.roles import App, Migrations, Problem, Workplace
 from adaf_pipeline.service import Port, Probe, Service, argv
 
@@ -176,6 +176,23 @@ class AppContract:
         """`service`: the same words give the same digest (nothing is restarted for nothing), another release another."""
         assert app.service("blue", 1, "r1").digest() == app.service("blue", 1, "r1").digest()
         assert app.service("blue", 1, "r1").digest() != app.service("blue", 1, "r2").digest()
+
+    def test_sound_sources_have_no_type_errors(self, app: App, tmp_path: Path) -> None:
+        """`typecheck`: every type error; () when clean."""
+        if not self.builds:
+            pytest.skip("its type check needs more than this process")
+        assert app.typecheck(self.place(app, tmp_path)) == ()
+
+    def test_a_worker_runs_beside_the_colours_or_is_refused(self, app: App) -> None:
+        """`worker`: ``{app}.{name}.1`` of the role ``worker``, without colour and port; a backend may have none."""
+        try:
+            mail = app.worker("mail", ("worker", "--queue", "mail"), "r1")
+        except PreconditionError as exc:
+            assert "mail" in exc.message and exc.hint
+            return
+        assert (mail.id, mail.role, mail.package) == (f"{app.name}.mail.1", "worker", "r1")
+        assert (mail.colour, mail.ports, mail.job) == ("", (), False)
+        assert app.worker("mail", ("worker", "--queue", "mail"), "r2").digest() != mail.digest()
 
     def test_a_release_without_migrations_has_none(self, app: App, tmp_path: Path) -> None:
         """`migrations`: what has to be applied before the release runs; nothing, where it brings nothing."""

@@ -235,3 +235,37 @@ class RuntimeContract:
         runtime.start((job,), self.quiet)
         assert "job.1" not in runtime.observe()
         assert [c.kind for c in runtime.changes((job,))] == ["start"]
+
+    def test_a_release_that_was_taken_in_can_be_run(self, runtime: Runtime, tmp_path: Path) -> None:
+        """`package`: from then on services may name the release as theirs; taking it in twice is fine."""
+        artefact = tmp_path / "artefact"
+        artefact.mkdir()
+        (artefact / "server.py").write_text(SERVER)
+        (artefact / "greeting").write_text("packaged")
+        for _ in range(2):
+            runtime.package(artefact, "0123456789ab")
+        place = Ref("path", "contract.1", "package")
+        service = replace(
+            web(),
+            package="0123456789ab",
+            argv=argv(Ref("binary", "", "python3"), "-u", text(place, "/server.py")),
+            environment={**web().environment, "GREETING_FILE": text(place, "/greeting")},
+            files=(),
+        )
+        runtime.start((service,), self.quiet)
+        assert runtime.observe()["contract.1"].ready
+
+    def test_a_text_is_its_words_with_every_ref_resolved(self, runtime: Runtime) -> None:
+        """`text`: strings as they are, Refs as `resolve` gives them."""
+        ref = Ref("instance", "contract.1", "http")
+        assert runtime.text(text("http://", ref, "/")) == f"http://{runtime.resolve(ref)}/"
+
+    def test_down_stops_all_and_purge_leaves_nothing(self, runtime: Runtime) -> None:
+        """`down`: stops everything, and what is stopped can be started again; ``purge`` deletes the records too."""
+        runtime.start((web(),), self.quiet)
+        runtime.down(purge=False, progress=self.quiet)
+        assert not [seen for seen in runtime.observe().values() if seen.state == "up"]
+        runtime.start((web(),), self.quiet)
+        assert runtime.observe()["contract.1"].ready
+        runtime.down(purge=True, progress=self.quiet)
+        assert not runtime.state.exists()
