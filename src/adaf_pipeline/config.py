@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -17,6 +16,7 @@ from adaf_pipeline.errors import ConfigError
 from adaf_pipeline.event import Json
 from adaf_pipeline.overlays import Sources
 from adaf_pipeline.overrides import overrides
+from adaf_pipeline.validation import typed
 
 FILE = "adaf.yaml"
 S = TypeVar("S")
@@ -228,87 +228,6 @@ def _section(value: Any, path: str, sources: Sources) -> Section:
             f"{sources.where(f'{path}/use')}: which backend? (a name)", "`inv plugins` lists what there is"
         )
     return Section(path, use, raw)
-
-
-_UNKNOWN = re.compile(r"Object contains unknown field `(.+?)`(?: - at `\$(.*)`)?$", re.DOTALL)
-_AT = re.compile(r"^(.*?)(?: - at (?:`key` in )?`\$(.*)`)?$", re.DOTALL)
-_KEY = re.compile(r"([a-z_]+(?:/[^:]+)?): (.*)", re.DOTALL)  # how a Settings' own check names its key
-
-
-def typed(raw: Any, kind: type[S], path: str, sources: Sources, also: Iterable[str] = ()) -> S:
-    """``raw`` as the msgspec Struct ``kind``; ConfigError ``adaf.yaml: a/b: what, did you mean ...``.
-
-    ``also``: keys of the same mapping that somebody else reads.
-    """
-    try:
-        return msgspec.convert(raw, kind, strict=True)
-    except msgspec.ValidationError as exc:
-        message = str(exc)
-    unknown = _UNKNOWN.match(message)
-    if unknown:
-        key, inner = unknown.group(1), _slashes(unknown.group(2) or "")
-        known = [*_fields(kind, inner), *(also if not inner else ())]
-        near = difflib.get_close_matches(key, known, n=1)
-        mean = f', did you mean "{near[0]}"?' if near else ""
-        raise ConfigError(
-            f"{sources.where(_join(path, inner, _short(key)))}: unknown key{mean}",
-            f"known here: {', '.join(sorted(known)) or 'nothing'}",
-        )
-    at = _AT.match(message)
-    what, inner = (at.group(1), _slashes(at.group(2) or "")) if at else (message, "")
-    if inner.endswith("/*") or "- at `key` in" in message:  # msgspec does not say which one
-        inner = inner.removesuffix("/*")
-        inner = _join(inner, _short(_offender(raw, kind, inner)))
-    own = _KEY.match(what)
-    if own and own.group(1).partition("/")[0] in _fields(kind, inner):
-        inner, what = _join(inner, own.group(1)), own.group(2)
-    what = what[0].lower() + what[1:].replace("`", '"')
-    raise ConfigError(
-        f"{sources.where(_join(path, inner))}: {what}",
-        "docs/configuration.md and the comments of adaf.yaml show what goes there",
-    )
-
-
-def _offender(raw: Any, kind: type[Any], inner: str) -> str:
-    """Which entry of the mapping at ``inner`` is refused on its own; "" when it cannot be told."""
-    *above, last = inner.split("/")
-    holder = raw
-    for part in above:
-        holder = holder[part] if isinstance(holder, dict) else {}
-    entries = holder.get(last) if isinstance(holder, dict) else None
-    for key, value in (entries or {}).items():
-        one: Any = {last: {key: value}}
-        for part in reversed(above):
-            one = {part: one}
-        try:
-            msgspec.convert(one, kind, strict=True)
-        except msgspec.ValidationError as exc:
-            if "- at `key` in" in str(exc) or "[...]" in str(exc):
-                return str(key)
-    return ""
-
-
-def _short(key: str) -> str:
-    return key if len(key) <= 80 else f"{key[:77]}..."
-
-
-def _fields(kind: type[Any], inner: str) -> list[str]:
-    """The keys of the Struct that a path inside ``kind`` leads to."""
-    current: Any = kind
-    for part in filter(None, inner.split("/")):
-        hints = {field.encode_name: field.type for field in msgspec.structs.fields(current)}
-        current = hints.get(part)
-        if not (isinstance(current, type) and issubclass(current, msgspec.Struct)):
-            return []
-    return [field.encode_name for field in msgspec.structs.fields(current)]
-
-
-def _slashes(path: str) -> str:
-    return re.sub(r"[.\[]", "/", path.replace("[...]", "/*")).replace("]", "").strip("/")
-
-
-def _join(*parts: str) -> str:
-    return "/".join(part for part in parts if part)
 
 
 def _kind(value: Any) -> str:
