@@ -48,6 +48,7 @@ class EngineRun:
     story: list[dict[str, Json]] = field(default_factory=list)  # what --json says of the steps
     undoing: bool = False
     committed: bool = False  # its pivot has begun: a full disk stops it no more
+    failure: Mapping[str, Json] | None = None
     undo_failed: list[dict[str, Json]] = field(default_factory=list)
     _resources: dict[str, Any] = field(default_factory=dict)
 
@@ -240,7 +241,8 @@ class Engine:
             hint = exc.hint if isinstance(exc, AdafError) else ""
             seconds, where = round(time.monotonic() - started, 2), run.step
             run.story.append({"id": where, "ok": False, "seconds": seconds})
-            emit("failed", run.step, str(exc) or type(exc).__name__, {"hint": hint, "seconds": seconds})
+            run.failure = {"step": where, "error": str(exc) or type(exc).__name__, "hint": hint}
+            emit("failed", where, str(run.failure["error"]), {"hint": hint, "seconds": seconds})
             if passed:
                 emit("progress", run.step, f"step {passed} was the point of no return: nothing is undone")
             else:

@@ -33,7 +33,7 @@ def held(state: Path, task: str, run: str) -> Iterator[None]:
                 if holder is not None or time.monotonic() > deadline:
                     raise _locked(holder) from None
                 time.sleep(0.02)
-        record = {"pid": os.getpid(), "who": _who(), "since": time.time(), "task": task, "run": run}
+        record = {"pid": os.getpid(), "who": who(), "since": time.time(), "task": task, "run": run}
         with contextlib.suppress(OSError):  # the lock is what counts; only its owner's name is missing on a full disk
             os.pwrite(file, json.dumps(record).encode().ljust(RECORD), 0)
         yield
@@ -75,7 +75,8 @@ def _locked(record: dict[str, Json] | None) -> LockedError:
     )
 
 
-def _who() -> str:
+def who() -> str:
+    """Who runs this: through sudo the one who called it, in a CI job its actor."""
     name = os.environ.get("SUDO_USER") or os.environ.get("GITHUB_ACTOR")
     if name:
         return name

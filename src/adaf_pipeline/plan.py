@@ -33,6 +33,10 @@ class Run(Protocol):
     def outputs(self) -> Mapping[str, Json]:
         """By step id, of the steps that are done."""
 
+    @property
+    def failure(self) -> Mapping[str, Json] | None:
+        """While undoing: the ``step`` that failed, its ``error`` and ``hint``."""
+
     def progress(self, message: str, **data: Json) -> None:
         """Say what is happening; ``data`` reaches observers and ``--json`` consumers."""
 

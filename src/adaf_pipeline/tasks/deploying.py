@@ -130,8 +130,8 @@ def releases(_c: Context, show: str = "", stack: str = "", json: bool = False) -
     Example: inv releases --show 3f9a
     """
     from adaf_pipeline.tasks import dispatch, listing
-    from adaf_pipeline.workflows.status import releases as workflow
+    from adaf_pipeline.workflows import story
 
     opened = dispatch.the_stack(stack)
-    document = {"task": "releases", **workflow(opened, show)}
-    dispatch.show(document, listing.releases(document), stack=opened, json=json)
+    document = {"task": "releases", **(story.of_release(opened, show) if show else story.releases(opened))}
+    dispatch.show(document, listing.lines(document), stack=opened, json=json)

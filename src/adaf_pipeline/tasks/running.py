@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ def promote(stack: Stack) -> dict[str, Json]:
         raise PreconditionError("no deploy is running", "inv status; inv deploy --canary starts one")
     run = str(owner["run"])
     seen = len(_events(stack, run))
-    control.ask(stack.state, run, "promote", _who())
+    control.ask(stack.state, run, "promote", lock.who())
     print(f"asked run {run}; waiting for it", file=sys.stderr)
     step = _until_gone(stack, run, PATIENCE, lambda: _next_held(stack, run, seen))
     if step:
@@ -44,7 +43,7 @@ def preempt(stack: Stack) -> dict[str, Json] | None:
     owner = _deploy(stack)
     if owner is None:
         return None
-    control.ask(stack.state, str(owner["run"]), "undo", _who())
+    control.ask(stack.state, str(owner["run"]), "undo", lock.who())
     print(f"asked run {owner['run']} to undo; waiting for it", file=sys.stderr)
     _until_gone(stack, str(owner["run"]), UNDO)
     if _ended_well(stack, str(owner["run"])):
@@ -98,7 +97,3 @@ def _live(stack: Stack) -> dict[str, Json]:
     colour = live_colour(stack)
     release = str(Releases(stack.state).colours().get(colour, {}).get("release", ""))
     return {"url": stack.proxy.url(), "release": release, "weights": dict(stack.balancer.share())}
-
-
-def _who() -> str:
-    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"

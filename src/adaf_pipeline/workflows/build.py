@@ -14,7 +14,7 @@ from adaf_pipeline.plan import Facts, Plan, Proof, Run, Step
 from adaf_pipeline.process import Account
 from adaf_pipeline.requests import BuildRequest
 from adaf_pipeline.roles import App, Problem, Progress, StackView, Workplace
-from adaf_pipeline.workflows import tree
+from adaf_pipeline.workflows import origin, tree
 from adaf_pipeline.workflows.releases import Releases
 
 
@@ -88,6 +88,8 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
             "inputs": facts["inputs"],
             "artefact": artefact,
             "app": app.name,
+            **origin.by(stack),
+            "commit": origin.commit(stack.checkout),
             "toolchain": dict(app.toolchain()),
             "built": at,
             "seconds": round(time.monotonic() - began, 2),

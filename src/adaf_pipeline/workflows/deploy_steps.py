@@ -7,7 +7,7 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Proof, Run, Step
 from adaf_pipeline.requests import DeployRequest
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.workflows import idle, processes
+from adaf_pipeline.workflows import idle, origin, processes
 from adaf_pipeline.workflows.deploy_report import failed_verdict, verdicts
 from adaf_pipeline.workflows.releases import Releases
 from adaf_pipeline.workflows.up import describe_share
@@ -205,12 +205,15 @@ class DeploySteps:
         return {
             "task": "deploy",
             "run": run.id,
+            **origin.by(self.stack),
             "release": self.release(run),
+            "colour": self.idle,
             "replaced": self.facts["colours"].get(self.live, {}).get("release", ""),
             "config": self.facts["config"],
             "level": run.outputs.get("migrate", {}).get("level", ""),
             "verdict": [*verdicts(run), *failed_verdict(run, watch)],
             "receipt": watch.receipt().json() if isinstance(watch, Watch) else None,
+            "failure": run.failure and dict(run.failure),
         }
 
     def warm(self, run: Run) -> Json:

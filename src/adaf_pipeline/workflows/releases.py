@@ -14,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from adaf_pipeline.errors import PreconditionError
@@ -59,8 +60,14 @@ class Releases:
         if len(found) == 1:
             return found[0]
         if not found:
-            known = ", ".join(self.all()[-5:]) or "none: `inv build` makes one"
-            raise PreconditionError(f"no release {beginning}", f"there are: {known}")
+            every = self.all()
+            near = get_close_matches(beginning, every, cutoff=0.5) or get_close_matches(
+                beginning, [name[: len(beginning)] for name in every], cutoff=0.5
+            )
+            known = ", ".join(every[-5:]) or "none: `inv build` makes one"
+            meant = [name for name in every if any(name.startswith(text) for text in near)]
+            hint = f"did you mean {' or '.join(meant[:3])}? " if meant else ""
+            raise PreconditionError(f"no release {beginning}", f"{hint}there are: {known}")
         raise PreconditionError(f"{beginning} fits {len(found)} releases: {', '.join(found)}", "give more of the id")
 
     def needed(self) -> dict[str, str]:

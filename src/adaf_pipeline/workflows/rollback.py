@@ -10,7 +10,7 @@ from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import RollbackRequest
 from adaf_pipeline.roles import StackView
-from adaf_pipeline.workflows import idle, processes
+from adaf_pipeline.workflows import idle, origin, processes
 from adaf_pipeline.workflows.releases import Releases, live_colour, other
 from adaf_pipeline.workflows.up import config_digest, describe_share
 from adaf_pipeline.workflows.watch import Watch
@@ -86,8 +86,8 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         seconds = time.monotonic() - began
         watch.share_changed(alone=True)
         releases.confirm(back)
-        entry = {"task": "rollback", "run": run.id, "release": target, "replaced": facts["current"], "outcome": "live"}
-        releases.note(entry)
+        moved = {"release": target, "replaced": facts["current"], "outcome": "live"}
+        releases.note({"task": "rollback", "run": run.id, **origin.by(stack), **moved})
         return {"share": dict(stack.balancer.share()), "flip_seconds": round(seconds, 4)}
 
     def receipt(run: Run) -> Json:

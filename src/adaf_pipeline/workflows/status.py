@@ -1,4 +1,4 @@
-"""Status and releases: what is, read and probed now."""
+"""Status: what is, read and probed now."""
 
 from __future__ import annotations
 
@@ -94,32 +94,6 @@ def next_steps(document: Mapping[str, Json]) -> list[str]:
         look = f"inv logs --service {said}"
         return [look, "inv up"] if states.get(said) in ("up", "failed") else ["inv up", look]
     return ["inv deploy --canary", "inv releases"] if document["release"] else ["inv deploy --canary"]
-
-
-def releases(stack: StackView, show: str = "") -> dict[str, Json]:
-    """Every release on the disk with its place; with ``show`` the whole story of one."""
-    store = Releases(stack.state)
-    colours = {str(content["release"]): colour for colour, content in store.colours().items()}
-    live = live_colour(stack)
-    if show:
-        release = store.find(show)
-        story = [entry for entry in store.history() if release in (entry.get("release"), entry.get("replaced"))]
-        return {"ok": True, "release": release, "record": store.record(release), "story": story}
-    history = store.history()
-    rows = []
-    for release in store.all():
-        deploys = [entry for entry in history if entry.get("release") == release]
-        colour = colours.get(release, "")
-        place = "live" if colour and colour == live else "warm" if colour else ""
-        last = deploys[-1] if deploys else {}
-        rows.append(
-            {"release": release, "place": place, "colour": colour, "last": last, **_times(store.record(release))}
-        )
-    return {"ok": True, "releases": rows}
-
-
-def _times(record: Mapping[str, Json]) -> dict[str, Json]:
-    return {"built": record.get("built", 0), "seconds": record.get("seconds", 0)}
 
 
 def findings(stack: StackView) -> list[dict[str, Json]]:
