@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import jsonschema
 import pytest
 from driving import SCHEMAS
+from invoke.parser import Parser
 
 from adaf_pipeline import errors
 from adaf_pipeline.engine import Engine
 from adaf_pipeline.requests import DeployRequest, UpRequest
 from adaf_pipeline.tasks import namespace
 from adaf_pipeline.tasks.console import plan_json
+from adaf_pipeline.tasks.program import AdafProgram
 from adaf_pipeline.testing.stack import fake_stack
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +39,28 @@ def test_every_task_is_in_the_readme_and_has_an_example_and_help_for_each_flag()
         assert re.search(rf"Example: inv {name}", task.__doc__ or ""), name
         for argument in task.get_arguments():
             assert argument.help, f"{name} --{argument.name}"
+
+
+def test_help_is_readable_in_80_columns_and_its_examples_are_commands() -> None:
+    tasks = namespace()
+    for name, task in tasks.tasks.items():
+        lines = (task.__doc__ or "").splitlines()
+        assert len(lines[0]) <= 64, f"{name}: `inv --list` breaks its line"
+        assert max(map(len, lines)) <= 80, name
+        for example in (line.split("Example: ")[1] for line in lines if "Example: " in line):
+            words = shlex.split(example)
+            parsed = Parser(contexts=tasks.to_contexts()).parse_argv(words[1:])
+            assert [context.name for context in parsed if context.name] == [name], example
+        if name in ("build", "deploy", "rollback", "promote", "releases", "status", "doctor", "typecheck", "up"):
+            assert "Exit code " in (task.__doc__ or ""), name
+
+
+def test_a_mistyped_task_or_flag_is_answered_with_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, meant in ((["deplyo"], "deploy"), (["deploy", "--canry"], "--canary")):
+        with pytest.raises(SystemExit) as ended:
+            AdafProgram(name="adaf", binary="adaf", namespace=namespace()).run(["adaf", *words])
+        assert ended.value.code == 2
+        assert f"hint: did you mean {meant}? adaf --list" in capsys.readouterr().err
 
 
 def test_a_plan_keeps_its_schema(tmp_path: Path) -> None:

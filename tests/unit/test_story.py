@@ -42,11 +42,11 @@ def three(stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch) -> list[s
 def test_a_good_release(stack: Stack, three: list[str]) -> None:
     lines = told(stack, three[1])
     assert lines[0] == f"release {three[1]} of web: live, as green"
-    assert any(line.endswith("no commit known, by ada") for line in lines)
+    assert "no commit known, by ada" in " ".join(line.strip() for line in lines)
     row = next(line for line in lines if line.startswith("  canary-20")).split()
     assert row[0:3] == ["canary-20", "20", "%"] and row[-1] == "pass" and int(row[3]) > 0 == int(row[4])
     assert any(" deploy by ada in " in line and line.endswith(f": live (before: {three[0]})") for line in lines)
-    assert any(line.endswith(f"{three[2]} was rolled back, this one went on") for line in lines)
+    assert any(line.endswith(f"{three[2]} did not hold") for line in lines)
     assert lines[-1] == "next: inv rollback"
 
 

@@ -9,9 +9,12 @@ from invoke.context import Context
 from adaf_pipeline.tasks.task import task
 
 
-@task(command="one SQL statement", admin="as the database's superuser")
+@task(command="one SQL statement; without it a shell opens", admin="as the database's superuser")
 def psql(_c: Context, command: str = "", admin: bool = False, stack: str = "", json: bool = False) -> None:
-    """Open psql on the current primary, or run one statement as the application's role.
+    """psql on the current primary, or one statement.
+
+    As the application's role, or with --admin as the superuser.
+    Exit code 1: the statement failed, or nobody answers.
 
     Example: inv psql --command "select count(*) from readings"
     """
@@ -30,9 +33,11 @@ def psql(_c: Context, command: str = "", admin: bool = False, stack: str = "", j
     show(document, [*lines, f"({len(rows)} row{'s' * (len(rows) != 1)})"], stack=opened, json=json)
 
 
-@task(command="one command, in the shell's quoting")
+@task(command="one command, in the shell's quoting; without it a shell opens")
 def redis(_c: Context, command: str = "", stack: str = "", json: bool = False) -> None:
-    """Open redis-cli on the current primary, or run one command.
+    """redis-cli on the current primary, or one command.
+
+    Exit code 1: the command failed, or nobody answers.
 
     Example: inv redis --command "info memory"
     """

@@ -16,7 +16,9 @@ PERCENT = re.compile(r"[0-9]{1,2}(\.[0-9]{1,6})?", re.ASCII)
 def build(_c: Context, force: bool = False, stack: str = "", json: bool = False, plan: bool = False) -> None:
     """Build a release; unchanged inputs are not built again.
 
-    Example: inv build
+    Exit code 1: type errors, or a failed build; 6: something is missing.
+
+    Example: inv build --plan
     """
     from adaf_pipeline.requests import BuildRequest
     from adaf_pipeline.tasks.dispatch import dispatch
@@ -26,7 +28,9 @@ def build(_c: Context, force: bool = False, stack: str = "", json: bool = False,
 
 @task()
 def typecheck(_c: Context, stack: str = "", json: bool = False) -> None:
-    """Check the application's types; every problem grouped by file.
+    """Check the application's types; problems by file.
+
+    Exit code 1: there are type errors.
 
     Example: inv typecheck
     """
@@ -53,9 +57,12 @@ def deploy(
     json: bool = False,
     plan: bool = False,
 ) -> None:
-    """Build and bring live, with a canary, a verdict and a receipt; rolls back by itself.
+    """Build and bring live, judged; rolls back by itself.
 
-    Exit code 4: the release did not hold, the previous one serves.
+    In a terminal one live screen, in a pipe or with CI=true lines.
+    Exit code 4: the release did not hold, the previous one serves;
+    5: another run holds the stack; 6: something is missing;
+    130: interrupted, all was taken back.
 
     Example: inv deploy --canary=5,25,50
     """
@@ -89,7 +96,11 @@ def canary_steps(value: Any, default: tuple[float, ...]) -> tuple[float, ...]:
 
 @task()
 def promote(_c: Context, stack: str = "", json: bool = False) -> None:
-    """Tell the running deploy to skip its remaining canary steps; with `deploy --hold`, to go on to the next one.
+    """Let the running deploy go on at once.
+
+    It skips the canary steps that are left; with `deploy --hold` it goes
+    on to the next one. Waits until it did.
+    Exit code 4: the deploy did not hold; 6: none is running.
 
     Example: inv promote
     """
@@ -106,9 +117,13 @@ def promote(_c: Context, stack: str = "", json: bool = False) -> None:
 
 @task(to="a release id, or the beginning of one; without it the previous good release")
 def rollback(_c: Context, to: str = "", stack: str = "", json: bool = False, plan: bool = False) -> None:
-    """Go back to the previous good release: a flip while it is warm. Pre-empts a running deploy.
+    """Go back to the previous good release.
 
-    Example: inv rollback
+    A flip while that is still warm, else it is started first. A running
+    deploy is told to take everything back.
+    Exit code 4: what it goes back to does not answer; 6: there is none.
+
+    Example: inv rollback --plan
     """
     from adaf_pipeline.requests import RollbackRequest
     from adaf_pipeline.tasks import running
@@ -125,7 +140,11 @@ def rollback(_c: Context, to: str = "", stack: str = "", json: bool = False, pla
 
 @task(show="tell the story of one release, by the beginning of its id")
 def releases(_c: Context, show: str = "", stack: str = "", json: bool = False) -> None:
-    """List the releases: which is live, which is warm, how each deploy ended.
+    """List the releases, or tell the story of one.
+
+    Which is live, which is warm, how each deploy ended. With --show: who,
+    when, from where, each step's figures, the receipt, why it went back.
+    Exit code 6: no release, or more than one, begins so.
 
     Example: inv releases --show 3f9a
     """

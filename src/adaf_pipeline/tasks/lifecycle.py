@@ -14,7 +14,8 @@ from adaf_pipeline.tasks.task import task
 def up(_c: Context, stack: str = "", json: bool = False, plan: bool = False) -> None:
     """Start the stack, or bring a changed adaf.yaml to it.
 
-    Shows the difference first, and restarts only what it must.
+    Restarts only what it must; --plan shows what that is.
+    Exit code 1: a service did not start; 6: something is missing.
 
     Example: inv up --plan
     """
@@ -30,7 +31,9 @@ def up(_c: Context, stack: str = "", json: bool = False, plan: bool = False) -> 
 def down(
     _c: Context, purge: bool = False, yes: str = "", stack: str = "", json: bool = False, plan: bool = False
 ) -> None:
-    """Stop the stack; its data stay unless --purge says otherwise.
+    """Stop the stack; data stay, unless with --purge.
+
+    On a stack that is not `local` it asks for --yes NAME (exit code 6).
 
     Example: inv down --purge --plan
     """
@@ -52,9 +55,10 @@ def down(
 
 @task(yes="the stack's name, to confirm on a stack that is not local")
 def prune(_c: Context, yes: str = "", stack: str = "", json: bool = False, plan: bool = False) -> None:
-    """Remove what nothing needs any more: releases beyond deploy/keep, old journals, what killed runs left.
+    """Remove what nothing needs any more.
 
-    Data, what serves, and what a rollback needs stay. --plan lists all that would go, and why.
+    Releases beyond deploy/keep, old journals, what killed runs left. Data,
+    what serves, and what a rollback needs stay; --plan lists what would go.
 
     Example: inv prune --plan
     """
@@ -104,11 +108,15 @@ def status(_c: Context, watch: bool = False, stack: str = "", json: bool = False
         raise Exit(code=1)
 
 
-@task(service="which one: database.1, web.blue.1, ...", lines="how many lines", follow="go on until Ctrl-C")
+@task(
+    service="which one: database.1, web.blue.1, ...", lines="how many lines, 50 without it", follow="go on until Ctrl-C"
+)
 def logs(
     _c: Context, service: str = "", lines: str = "50", follow: bool = False, stack: str = "", json: bool = False
 ) -> None:
     """Print the newest lines of a service's log.
+
+    Without --service it says which there are (exit code 6).
 
     Example: inv logs --service proxy.1 --follow
     """
@@ -133,7 +141,9 @@ def logs(
 
 @task()
 def doctor(_c: Context, stack: str = "", json: bool = False) -> None:
-    """Check everything the stack needs; exit code 6 when something is missing.
+    """Check everything the stack needs.
+
+    Exit code 6: something is missing; each line says what to do.
 
     Example: inv doctor
     """
@@ -160,7 +170,9 @@ def _line(finding: dict[str, Any]) -> str:
 
 @task()
 def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
-    """List every backend, who provides it, and what is broken.
+    """List every backend, its plugin, and what is broken.
+
+    `*` marks what adaf.yaml uses.
 
     Example: inv plugins
     """

@@ -56,10 +56,10 @@ def _story(document: Mapping[str, Json]) -> Iterable[str]:
 
 def _entry(entry: Mapping[str, Json], release: str) -> Iterable[str]:
     """One deploy or rollback; of one that replaced this release only what became of it."""
-    took = f" in {clock(entry['seconds'])}" if entry.get("seconds") else ""
+    took = f" in {clock(entry['seconds'])}" if "seconds" in entry else ""
     what = f"{_when(entry['at'])}  {entry['task']}{_by(entry)}{took}"
     if entry["release"] != release:
-        said = "went live instead" if entry["outcome"] == "live" else "was rolled back, this one went on"
+        said = "went live instead" if entry["outcome"] == "live" else "did not hold"
         yield f"{what}: {entry['release']} {said}"
         return
     replaced = f" (before: {entry['replaced']})" if entry.get("replaced") else ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
@@ -16,7 +18,22 @@ def _usage() -> Iterator[None]:
     try:
         yield
     except ParseError as exc:
-        raise Exit(f"error: {exc}\nhint: adaf --list shows the tasks, adaf --help TASK its flags", code=2) from None
+        raise Exit(
+            f"error: {exc}\nhint: {_meant(exc)}adaf --list shows the tasks, adaf --help TASK its flags", code=2
+        ) from None
+
+
+def _meant(exc: ParseError) -> str:
+    """The task or flag that a mistyped one is near to."""
+    wrong = re.search(r"'([^']+)'", str(exc))
+    if wrong is None:
+        return ""
+    if wrong[1].startswith("-"):
+        known = list(exc.context.flags) if exc.context is not None else []
+    else:
+        known = list(namespace().task_names)
+    near = get_close_matches(wrong[1], known, 1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 class AdafProgram(Program):
