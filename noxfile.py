@@ -90,6 +90,13 @@ def fresh(session: nox.Session) -> None:
     session.run(*words, env={"PYTHONPATH": "tests"}, external=True, interrupt_timeout=60)  # it has a root to delete
 
 
+@nox.session(python=False, default=False)
+def pictures(session: nox.Session) -> None:
+    """Make the README's pictures anew: every script of tests/pictures. Needs Chromium and a live dashboard."""
+    for script in sorted(Path("tests/pictures").glob("*.py")):
+        session.run(sys.executable, str(script), external=True)
+
+
 @nox.session(
     python=False, requires=["lint", "typecheck", *(f"unit-{v}" for v in PYTHONS), "contract", "integration", "e2e"]
 )

@@ -134,7 +134,7 @@ def test_a_smaller_window_and_a_stop_do_not_break_it(pipeline: Pipeline) -> None
             until(lambda: "▸ canary-25" in ESCAPE.sub("", terminal.seen), 60, "the canary on the screen")
             fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
             before = len(terminal.seen)
-            until(lambda: "you can" in terminal.seen[before:], 10, "a frame of the new size")
+            until(lambda: "Ctrl-C here" in terminal.seen[before:], 10, "a frame of the new size")
             os.kill(terminal.child.pid, signal.SIGSTOP)
             time.sleep(0.5)
             os.kill(terminal.child.pid, signal.SIGCONT)
@@ -164,4 +164,4 @@ def test_a_document_goes_to_a_pipe_while_the_screen_stays_on_the_terminal(pipeli
         code, lines = terminal.end()
     document = json.loads((tmp_path / "document").read_text())
     assert code == 0 and document["ok"] and document["task"] == "deploy"
-    assert "you can" in terminal.seen and lines[-1].startswith("  ") and "done in" in lines[0]
+    assert "Ctrl-C here" in terminal.seen and lines[-1].startswith("  ") and "done in" in lines[0]

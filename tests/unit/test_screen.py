@@ -117,7 +117,7 @@ def test_a_frame_of_80_columns_and_24_rows() -> None:
         "          meanwhile: green's rate may be up to 4.7 % at 95 % confidence (limit",
         "          5 %)",
         "  waits   12 s of 20 s for a verdict",
-        "  you can  inv promote (to 100 %), inv rollback in another shell; Ctrl-C here",
+        "  act     inv promote (to 100 %), inv rollback in another shell; Ctrl-C here",
     ]
 
 
@@ -138,7 +138,7 @@ def test_a_frame_always_fits_and_shows_what_runs(width: int, height: int, step: 
 def test_a_held_step_says_for_how_long_and_what_goes_on() -> None:
     lines = text(frame(Run(hold=True).to("canary-5").watched(192).board, Paper(80, 24)))
     assert "  waits   for `inv promote`, for 3:12 so far; it is watched all the while" in lines
-    assert "  you can  inv promote (next step), inv rollback in another shell; Ctrl-C here" in lines
+    assert "  act     inv promote (next step), inv rollback in another shell; Ctrl-C here" in lines
 
 
 def test_a_verdict_that_takes_longer_says_until_when() -> None:
@@ -156,7 +156,7 @@ def test_an_undo_says_that_it_cannot_be_stopped_and_offers_nothing_else() -> Non
     assert "  waits   0 s for the undo; an interrupt is only noted" in lines
     assert "  note    SIGINT noted: undoing, this ends by itself" in lines
     assert "  failed  canary at 5 %: green failed 3 of 62 visitors" in lines
-    assert not [line for line in lines if "canary-25" in line or "promote" in line or "you can" in line]
+    assert not [line for line in lines if "canary-25" in line or "promote" in line or line.startswith("  act ")]
 
 
 def test_past_the_pivot_nothing_is_offered() -> None:

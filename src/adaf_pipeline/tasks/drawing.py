@@ -76,7 +76,7 @@ def _took(row: Row) -> str:
 
 
 def _line(name: str, state: State, said: str, right: str, paper: Paper) -> Text:
-    line = Text(f"  {paper.sign(state)} ", style=STYLES[state])
+    line = Text().append(f"  {paper.sign(state)} ", style=STYLES[state])
     line.append(f"{name:<{NAMES - 1}} ", style="" if state in ("done", "undone") else STYLES[state])
     line.append(said, style="dim" if state == "to come" else "")
     return _beside(line, right, paper)
@@ -131,7 +131,7 @@ def _step(row: Row, board: Board, paper: Paper) -> Text:
 
 def _folded(rows: list[Row], state: State, paper: Paper) -> Text:
     seconds = sum(row.seconds for row in rows)
-    line = Text(f"  {paper.sign(state)} ", style=STYLES[state])
+    line = Text().append(f"  {paper.sign(state)} ", style=STYLES[state])
     line.append(f"{len(rows)} {state}: {', '.join(row.id for row in rows)}", style="dim")
     return _beside(line, f"{seconds:.1f} s" if state == "done" else "", paper)
 
@@ -145,7 +145,7 @@ def _figures(board: Board, paper: Paper) -> list[Text]:
     for colour in sorted(shown | {*board.served} | {c for c in (board.live, board.idle) if c}):
         counts = board.served.get(colour, {})
         failed = counts.get("failed", 0)
-        line = Text(f"  {colour:8}{board.share.get(colour, 0):>6g} %", style="bold")
+        line = Text().append(f"  {colour:8}{board.share.get(colour, 0):>6g} %", style="bold")
         line.append(f"{counts.get('requests', 0):>12,}" if counts else f"{'-':>12}")
         line.append(f"{failed:>9,}" if counts else f"{'-':>9}", style="bold red" if failed else "")
         what = (
@@ -161,7 +161,8 @@ def _figures(board: Board, paper: Paper) -> list[Text]:
         lines.append(paper.fit(line))
     if board.probes:
         lost, twice = board.probes.get("lost", 0), board.probes.get("duplicated", 0)
-        line = Text(f"  {'probes':8}{board.probes.get('sent', 0):>20,}{lost:>9,}", style="")
+        line = Text(f"  {'probes':8}{board.probes.get('sent', 0):>20,}")
+        line.append(f"{lost:>9,}", style="bold red" if lost else "")
         line.append(f"   failed = lost; {twice:,} doubled", style="dim")
         lines.append(paper.fit(line))
     return lines
@@ -202,11 +203,11 @@ def _reach(board: Board, paper: Paper) -> list[Text]:
     if board.undoing or board.ok is not None or board.passed(board.pivot):
         return []
     if board.task != "deploy":
-        return _labelled("you can", "Ctrl-C: what was done is taken back", paper, 1)
+        return _labelled("act", "Ctrl-C: what was done is taken back", paper, 1)
     said = "inv rollback in another shell; Ctrl-C here"
     if any(row.id.startswith("canary-") and row.state in ("running", "to come") for row in board.rows):
         said = f"inv promote ({'next step' if board.hold else 'to 100 %'}), {said}"
-    return _labelled("you can", said, paper, 2)
+    return _labelled("act", said, paper, 2)
 
 
 def _labelled(label: str, said: str, paper: Paper, most: int) -> list[Text]:
@@ -215,7 +216,7 @@ def _labelled(label: str, said: str, paper: Paper, most: int) -> list[Text]:
     lines = textwrap.wrap(together, max(20, paper.width - 1 - indent), max_lines=most, placeholder=" ...")
     found = []
     for number, line in enumerate(lines):
-        text = Text(f"  {label if not number else '':<{indent - 2}}", style="dim")
+        text = Text().append(f"  {label if not number else '':<{indent - 2}}", style="dim")
         found.append(paper.fit(text.append(line.replace("\N{NO-BREAK SPACE}", " "), style="")))
     return found
 
