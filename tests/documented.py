@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from driving import Pipeline
@@ -56,12 +56,13 @@ class Documented(Pipeline):
 
 
 @contextlib.contextmanager
-def deployed(section: str) -> Iterator[Documented]:
-    """Its first release live, in a folder that every account may enter."""
+def deployed(section: str, before: Callable[[Documented], object] = lambda _made: None) -> Iterator[Documented]:
+    """Its first release live, in a folder that every account may enter; ``before``: what else a reader has to do."""
     folder = Path(tempfile.mkdtemp(prefix="adaf-test-"))
     folder.chmod(0o755)
     made = Documented(folder, section)
     try:
+        before(made)
         made.remember(made.ok("deploy", "--canary")["url"])
         yield made
     finally:

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -55,7 +56,7 @@ class NextJS(App):
         project.manifest()
         project.check_lock()
         version = self._pnpm_version()
-        files = project.inputs()
+        files = project.own()
         for name in (shipped.rstrip("/") for shipped in self._shipping.shipped()):
             if not any(file == name or file.startswith(f"{name}/") for file in files):
                 scripts = {command[0]: worker for worker, command in self.workers.items()}
@@ -80,8 +81,13 @@ class NextJS(App):
         if not pnpm.available(version, self._tools, node, self.stack.account):
             raise PreconditionError(f"apps/{self.name}: pnpm {version} is missing", tools.MEND)
 
+    @property
+    def root(self) -> Path:
+        """The workspace, where the application is a part of one."""
+        return self._project.root
+
     def inputs(self) -> tuple[str, ...]:
-        """Every file below the application but what tools make."""
+        """Every file below the root but what tools make: a workspace is installed as a whole."""
         return self._project.inputs()
 
     def toolchain(self) -> Mapping[str, str]:
@@ -111,6 +117,7 @@ class NextJS(App):
         node, version, build_id = tools.find_node(self._tools, account), self._pnpm_version(), self._build_id()
         program = pnpm.get(version, self._tools, node, account, place.progress)
         environment = {**self.settings.build_environment, "ADAF_BUILD_ID": build_id}
+        place = replace(place, source=place.source / project.within)
         bench = Workbench(place, account, node, program, self._tools / "store", environment)
         bench.open()
         if self._installed != (place.source, build_id):
@@ -123,7 +130,7 @@ class NextJS(App):
         """A name for these inputs that is the same on every machine: Next puts it into the addresses of its files."""
         total = hashlib.sha256(json.dumps(dict(self.toolchain()), sort_keys=True).encode())
         for name in self.inputs():
-            path = self.path / name
+            path = self.root / name
             content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
             total.update(f"{name}\0{len(content)}\0".encode() + content)
         return total.hexdigest()[:16]
@@ -131,16 +138,18 @@ class NextJS(App):
     def service(self, colour: str, number: int, release: str) -> Service:
         """Next's server, or the entry that wraps it."""
         needs = variables.bound(self.stack, self.settings.secrets)
-        return server.service(self.name, self.settings, needs, colour, number, release)
+        return server.service(self.name, self.settings, self._project.within, needs, colour, number, release)
 
     def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
         """node with a script of the release."""
         needs = variables.bound(self.stack, self.settings.secrets)
-        return server.worker(self.name, self.settings, needs, name, command, release)
+        return server.worker(self.name, self.settings, self._project.within, needs, name, command, release)
 
     def migrations(self, artefact: Path, release: str) -> Migrations:
         """The SQL files, by name."""
-        return Migrations(files=tuple(sorted((artefact / self.settings.migrations).glob("*.sql"))))
+        return Migrations(
+            files=tuple(sorted((artefact / self._project.within / self.settings.migrations).glob("*.sql")))
+        )
 
     def doctor(self) -> Iterable[Finding]:
         """What a build would refuse, and the tools it would take."""

@@ -19,10 +19,10 @@ _BUILD = re.compile(
 )
 
 
-def install(bench: Workbench, project: Project, version: str) -> None:
+def install(bench: Workbench, project: Project, version: str, *more: str) -> None:
     """Bring node_modules in step with the lock; a second when it is already."""
     bench.place.progress(f"installing packages (pnpm {version}, node {bench.node.version})")
-    words = ["install", "--frozen-lockfile", "--prefer-offline", "--store-dir", str(bench.store)]
+    words = ["install", "--frozen-lockfile", "--prefer-offline", "--store-dir", str(bench.store), *more]
 
     def said(line: str) -> None:
         if match := _INSTALL.fullmatch(line.strip()):
@@ -32,6 +32,15 @@ def install(bench: Workbench, project: Project, version: str) -> None:
         bench.stream(str(bench.pnpm), *words, timeout=INSTALL_TIMEOUT, said=said, more=network.environment())
     except ProcessError as exc:
         raise failures.install(project, version, exc) from exc
+
+
+def script(bench: Workbench, project: Project, name: str, timeout: float) -> None:
+    """One of the project's own scripts."""
+    bench.place.progress(f"pnpm run {name}")
+    try:
+        bench.stream(str(bench.pnpm), "run", name, timeout=timeout)
+    except ProcessError as exc:
+        raise failures.script(project, name, exc) from exc
 
 
 def build(bench: Workbench, project: Project, settings: Settings) -> None:
@@ -48,4 +57,4 @@ def build(bench: Workbench, project: Project, settings: Settings) -> None:
     except ProcessError as exc:
         raise failures.build(project, exc) from exc
     bench.place.progress("assembling the release")
-    standalone.assemble(bench, settings, project.label)
+    standalone.assemble(bench, settings, project.label, project.within)

@@ -78,6 +78,14 @@ def build(project: Project, exc: ProcessError) -> AdafError:
     return ProcessError(f"{project.label}: {exc.message}: {_first(lines)}", exc.hint, detail=_ending(lines))
 
 
+def script(project: Project, name: str, exc: ProcessError) -> AdafError:
+    """Why a script of package.json failed."""
+    command = f"pnpm run {name}"
+    return _common(project, command, exc) or ProcessError(
+        f"{project.label}: {command}: {_first(exc.detail)}", exc.hint, detail=_ending(exc.detail)
+    )
+
+
 def _common(project: Project, command: str, exc: ProcessError) -> AdafError | None:
     what = "\n".join(exc.detail)
     if "ENOSPC" in what:

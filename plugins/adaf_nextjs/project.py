@@ -13,6 +13,7 @@ from adaf_nextjs import versions
 from adaf_pipeline.errors import ConfigError, PreconditionError
 
 LOCK = "pnpm-lock.yaml"
+WORKSPACE = "pnpm-workspace.yaml"
 FOREIGN = {
     "package-lock.json": "npm",
     "npm-shrinkwrap.json": "npm",
@@ -37,8 +38,36 @@ class Project:
     label: str
     folder: str
 
+    @property
+    def root(self) -> Path:
+        """Where the lock lies: the application's own folder, or the pnpm workspace that it is a part of."""
+        if (self.path / LOCK).is_file():
+            return self.path
+        for folder in self.path.parents:
+            if (folder / LOCK).is_file() and (folder / WORKSPACE).is_file():
+                return folder
+            if (folder / ".git").exists():
+                break
+        return self.path
+
+    @property
+    def within(self) -> str:
+        """The application's place below ``root``; "" when it is the root itself."""
+        found = self.path.relative_to(self.root).as_posix()
+        return "" if found == "." else found
+
     def manifest(self) -> dict[str, Any]:
         """package.json; PreconditionError when it cannot be read or is no Next.js application's."""
+        found = self.read()
+        if "next" not in _mapping(found, "dependencies"):
+            raise PreconditionError(
+                f"{self.label}: package.json does not depend on next",
+                f"{self.pnpm('add next')}; or, if it is no Next.js application, choose another backend with `use:`",
+            )
+        return found
+
+    def read(self) -> dict[str, Any]:
+        """package.json as it is; PreconditionError when it cannot be read."""
         file = self.path / "package.json"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -55,17 +84,12 @@ class Project:
             raise PreconditionError(f"{where}: not JSON: {exc.msg}", "look at a comma or quote there") from exc
         if not isinstance(found, dict):
             raise PreconditionError(f"{self.label}: package.json is not an object", "it begins with { and ends with }")
-        if "next" not in _mapping(found, "dependencies"):
-            raise PreconditionError(
-                f"{self.label}: package.json does not depend on next",
-                f"{self.pnpm('add next')}; or, if it is no Next.js application, choose another backend with `use:`",
-            )
         return found
 
     def check_lock(self) -> None:
         """There must be pnpm's lock, and no other."""
         foreign = [name for name in FOREIGN if (self.path / name).exists()]
-        if (self.path / LOCK).is_file():
+        if (self.root / LOCK).is_file():
             for name in foreign:
                 raise PreconditionError(
                     f"{self.label}: two lock files: {LOCK} and {name} ({FOREIGN[name]})", f"rm {self.typed(name)}"
@@ -81,7 +105,7 @@ class Project:
         for folder in self.path.parents:
             if (folder / LOCK).is_file():
                 raise PreconditionError(
-                    f"{self.label}: {LOCK} lies in {os.path.relpath(folder, self.path)}: workspaces are not supported yet",
+                    f"{self.label}: {LOCK} lies in {os.path.relpath(folder, self.path)}, which is no workspace: no {WORKSPACE}",
                     f"give the application a lock of its own: {self.pnpm('install --ignore-workspace --lockfile-only')}",
                 )
             if (folder / ".git").exists():
@@ -90,7 +114,7 @@ class Project:
 
     def pnpm_version(self, known: str) -> str:
         """The version of ``packageManager``, which must be exact. ``known`` is one to suggest."""
-        said = self.manifest().get("packageManager")
+        said = self.manifest().get("packageManager") or self._workspace_manifest().get("packageManager")
         line = f'"packageManager": "pnpm@{known}"'
         if said is None:
             raise PreconditionError(f"{self.label}: package.json does not say which pnpm", f"add the line  {line},")
@@ -105,6 +129,14 @@ class Project:
                 f"{self.label}: package.json: packageManager {said} is not an exact version", f"make it  {line}"
             )
         return version
+
+    def _workspace_manifest(self) -> dict[str, Any]:
+        """The package.json of the workspace; {} without one, or when it cannot be read: pnpm says so itself."""
+        try:
+            found = json.loads((self.root / "package.json").read_text(encoding="utf-8")) if self.within else {}
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def wanted_node(self) -> str:
         """``engines.node``, "" for any."""
@@ -123,15 +155,21 @@ class Project:
             raise no_standalone(self.label, f"{found[0]} does not ask for a standalone server", found[0])
 
     def inputs(self) -> tuple[str, ...]:
-        """Every file below the application but what tools make; links count as files."""
+        """Every file below the root but what tools make; links count as files."""
         found: list[str] = []
-        for directory, below, names in os.walk(self.path):
+        root = self.root
+        for directory, below, names in os.walk(root):
             below[:] = [name for name in below if name not in SKIPPED_FOLDERS]
             links = [name for name in below if Path(directory, name).is_symlink()]  # walk takes them for folders
             keep = [name for name in (*names, *links) if name not in SKIPPED_FOLDERS]
             keep = [name for name in keep if not SKIPPED_FILES.fullmatch(name)]
-            found += [Path(directory, name).relative_to(self.path).as_posix() for name in keep]
+            found += [Path(directory, name).relative_to(root).as_posix() for name in keep]
         return tuple(sorted(found))
+
+    def own(self) -> tuple[str, ...]:
+        """The inputs in the application's own folder, as paths below it."""
+        prefix = f"{self.within}/" if self.within else ""
+        return tuple(name.removeprefix(prefix) for name in self.inputs() if name.startswith(prefix))
 
     def pnpm(self, words: str) -> str:
         """A command for a person to type in the checkout."""

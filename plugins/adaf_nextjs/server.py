@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
-from adaf_nextjs.settings import Settings
 from adaf_nextjs.tools import NODE
 from adaf_pipeline.roles import Binding
 from adaf_pipeline.service import Limits, Port, Probe, Ref, Service, Text, argv, text
+
+
+class Runs(Protocol):
+    """What the settings of a Node application say about its processes."""
+
+    @property
+    def entry(self) -> str: ...
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+    @property
+    def ready(self) -> str: ...
+    @property
+    def live(self) -> str: ...
+    @property
+    def metrics(self) -> str: ...
+    @property
+    def ready_timeout(self) -> float: ...
+    @property
+    def stop_grace(self) -> float: ...
+    @property
+    def memory_mb(self) -> int: ...
+
 
 HEAP = 0.75  # of the memory limit: the rest is buffers, code and stacks
 KEEP_ALIVE_MS = "75000"  # longer than a proxy keeps idle connections: the proxy is to be the side that closes
 
 
-def service(app: str, settings: Settings, needs: Binding, colour: str, number: int, release: str) -> Service:
+def service(app: str, settings: Runs, within: str, needs: Binding, colour: str, number: int, release: str) -> Service:
     """What each value means is in the Service's own record; the pipeline's variables win over all others."""
     identity = f"{app}.{colour}.{number}"
     environment: dict[str, Text] = {"KEEP_ALIVE_TIMEOUT": text(KEEP_ALIVE_MS), **needs.environment}
@@ -33,7 +56,7 @@ def service(app: str, settings: Settings, needs: Binding, colour: str, number: i
     return Service(
         id=identity,
         role="app",
-        argv=argv(Ref("binary", "", NODE.name), Ref("path", identity, "package", settings.entry)),
+        argv=argv(Ref("binary", "", NODE.name), Ref("path", identity, "package", _below(within, settings.entry))),
         binaries=(NODE,),
         environment=environment,
         ports=(Port("http"),),
@@ -50,9 +73,11 @@ def service(app: str, settings: Settings, needs: Binding, colour: str, number: i
     )
 
 
-def worker(app: str, settings: Settings, needs: Binding, name: str, command: tuple[str, ...], release: str) -> Service:
+def worker(
+    app: str, settings: Runs, within: str, needs: Binding, name: str, command: tuple[str, ...], release: str
+) -> Service:
     """A node process of the same release and environment, without a port."""
-    web, identity = service(app, settings, needs, "", 1, release), f"{app}.{name}.1"
+    web, identity = service(app, settings, within, needs, "", 1, release), f"{app}.{name}.1"
     environment = {
         key: value for key, value in web.environment.items() if key not in ("PORT", "HOSTNAME", "ADAF_COLOUR")
     }
@@ -61,10 +86,15 @@ def worker(app: str, settings: Settings, needs: Binding, name: str, command: tup
         web,
         id=identity,
         role="worker",
-        argv=argv(Ref("binary", "", NODE.name), Ref("path", identity, "package", entry), *words),
+        argv=argv(Ref("binary", "", NODE.name), Ref("path", identity, "package", _below(within, entry)), *words),
         environment=environment | {"ADAF_WORKER": text(name)},
         ports=(),
         ready=None,
         metrics=None,
         labels={"app": app},
     )
+
+
+def _below(folder: str, name: str) -> str:
+    """A path of the release: a workspace's application keeps its place in it."""
+    return f"{folder}/{name}" if folder else name

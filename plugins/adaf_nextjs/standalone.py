@@ -13,11 +13,15 @@ from adaf_pipeline.errors import ConfigError, PreconditionError
 MADE = PurePosixPath(".next/standalone")
 
 
-def assemble(bench: Workbench, settings: Settings, label: str) -> None:
-    """Fill ``place.output``, as the account; links stay links (pnpm's node_modules are made of them)."""
+def assemble(bench: Workbench, settings: Settings, label: str, within: str = "") -> None:
+    """Fill ``place.output``, as the account; links stay links (pnpm's node_modules are made of them).
+
+    ``within``: the application's place in its workspace, which it keeps in the release; packages are beside it.
+    """
     out = bench.place.output
-    server = _server(bench, label)
+    server = _workspace_server(bench, label, within) if within else _server(bench, label)
     bench.quietly("cp", "-a", "--", f"{server}/.", f"{out}/")
+    out = out / within
     bench.quietly("mkdir", "-p", "--", f"{out}/.next")
     bench.quietly("cp", "-a", "--", ".next/static", f"{out}/.next/")
     if bench.has("public"):
@@ -55,6 +59,21 @@ def _server(bench: Workbench, label: str) -> PurePosixPath:
             )
         folder = below[0]
     return MADE / PurePosixPath(os.path.relpath(folder, root))
+
+
+def _workspace_server(bench: Workbench, label: str, within: str) -> PurePosixPath:
+    """The whole of what Next made, in which server.js has the application's place."""
+    root = bench.place.source / MADE
+    if not root.is_dir():
+        config = next((name for name in CONFIGS if bench.has(name)), CONFIGS[1])
+        raise no_standalone(label, f"next build made no {MADE}", config)
+    if not (root / within / SERVER).is_file():
+        up = "/".join([".."] * len(PurePosixPath(within).parts))
+        raise ConfigError(
+            f"{label}: {MADE} holds no {within}/{SERVER}, but {_names(sorted(root.iterdir()))}",
+            f'set  outputFileTracingRoot: path.join(import.meta.dirname, "{up}")  in next.config: the workspace',
+        )
+    return MADE
 
 
 def _names(paths: list[Path]) -> str:

@@ -18,18 +18,15 @@ _WHOLE = re.compile(r"error (?P<code>TS\d+): (?P<message>.*)")
 _NEXT_ENV = b'/// <reference types="next" />\n/// <reference types="next/image-types/global" />\n'
 
 
-def check(bench: Workbench, label: str) -> tuple[Problem, ...]:
+def check(bench: Workbench, label: str, *, of_next: bool = True) -> tuple[Problem, ...]:
     """Run tsc over the work copy, after Next has generated the types of this very set of routes."""
     if not bench.has("tsconfig.json"):
         bench.place.progress("no tsconfig.json: there are no types to check")
         return ()
     if not bench.has("node_modules/.bin/tsc"):
         raise PreconditionError(f"{label}: typescript is not among its packages", "pnpm add --save-dev typescript")
-    bench.quietly("rm", "-rf", "--", ".next/types")  # an earlier build's routes may be gone
-    if bench.has("node_modules/next/dist/cli/next-typegen.js"):  # since 15.5
-        bench.stream("node_modules/.bin/next", "typegen", timeout=TIMEOUT)
-    elif not bench.has("next-env.d.ts"):
-        bench.quietly("tee", "next-env.d.ts", stdin=_NEXT_ENV)
+    if of_next:
+        _route_types(bench)
     bench.place.progress("checking types")
     try:
         bench.stream("node_modules/.bin/tsc", "--noEmit", "--pretty", "false", timeout=TIMEOUT)
@@ -39,6 +36,14 @@ def check(bench: Workbench, label: str) -> tuple[Problem, ...]:
             return problems
         raise ProcessError(exc.message, exc.hint, detail=exc.detail[-TAIL:]) from exc
     return ()
+
+
+def _route_types(bench: Workbench) -> None:
+    bench.quietly("rm", "-rf", "--", ".next/types")  # an earlier build's routes may be gone
+    if bench.has("node_modules/next/dist/cli/next-typegen.js"):  # since 15.5
+        bench.stream("node_modules/.bin/next", "typegen", timeout=TIMEOUT)
+    elif not bench.has("next-env.d.ts"):
+        bench.quietly("tee", "next-env.d.ts", stdin=_NEXT_ENV)
 
 
 def parse(lines: Iterable[str]) -> tuple[Problem, ...]:

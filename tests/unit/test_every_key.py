@@ -108,7 +108,8 @@ def open_all(file: Path, stack: str = "", environ: dict[str, str] | None = None)
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("checkout")
     (made / "app").mkdir()
-    (made / "app" / "app.py").write_text("")
+    for entry in ("app.py", "server.js"):
+        (made / "app" / entry).write_text("")
     return made
 
 

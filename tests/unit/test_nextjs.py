@@ -27,7 +27,8 @@ def _machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_plugin_imports_nothing_heavy() -> None:
-    (backend,) = adaf_nextjs.adaf_backends()
+    backend, node = adaf_nextjs.adaf_backends()
+    assert (node.role, node.name, node.target) == ("app", "node", "adaf_nextjs.node:NodeServer")
     assert (backend.role, backend.name, backend.target) == ("app", "nextjs", "adaf_nextjs.backend:NextJS")
     imports = [
         line for line in Path(adaf_nextjs.__file__).read_text().splitlines() if line.startswith(("import", "from"))
@@ -81,11 +82,27 @@ def test_two_locks(source: Path) -> None:
     assert (error.hint, error.exit_code) == ("rm apps/web/package-lock.json", 6)
 
 
-def test_a_workspace_above(source: Path) -> None:
+def test_a_lock_above_without_a_workspace(source: Path) -> None:
     (source / "pnpm-lock.yaml").rename(source.parents[1] / "pnpm-lock.yaml")
     error = refused(make(source))
-    assert error.message == "apps/web: pnpm-lock.yaml lies in ../..: workspaces are not supported yet"
+    assert error.message == "apps/web: pnpm-lock.yaml lies in ../.., which is no workspace: no pnpm-workspace.yaml"
     assert "install --ignore-workspace --lockfile-only" in error.hint
+
+
+def test_a_workspace_above_is_the_root_of_everything(source: Path) -> None:
+    root = source.parents[1]
+    (source / "pnpm-lock.yaml").rename(root / "pnpm-lock.yaml")
+    write(root, "pnpm-workspace.yaml", "packages: [apps/*]\n")
+    write(root, "packages/ui/index.js", "")
+    write(root, "package.json", json.dumps({"packageManager": "pnpm@10.34.9"}))
+    write(source, "package.json", json.dumps(manifest(packageManager=None)))
+    app = make(source, entry="entry.cjs")
+    app.check()
+    assert app.root == root and {"packages/ui/index.js", "apps/web/entry.cjs", "pnpm-lock.yaml"} < set(app.inputs())
+    service = app.service("blue", 1, "r1")
+    assert service.argv[1] == (Ref("path", "web.blue.1", "package", "apps/web/entry.cjs"),)
+    assert [path.name for path in app.migrations(root, "r1").files] == ["0001_a.sql", "0002_b.sql"]
+    assert refused(make(source, entry="packages/ui/index.js")).message.startswith("apps/web/entry: ")
 
 
 # --------------------------------------------------------------------------------------------- package.json

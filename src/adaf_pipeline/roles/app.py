@@ -52,9 +52,14 @@ class App(Role):
     def check(self) -> None:
         """Refuse what cannot be built (wrong lock file, wrong versions) before anything is installed."""
 
+    @property
+    def root(self) -> Path:
+        """The folder that ``inputs`` are relative to: that of a workspace, where the application is a part of one."""
+        return self.path
+
     @abstractmethod
     def inputs(self) -> tuple[str, ...]:
-        """Relative paths of every file the artefact depends on, sorted."""
+        """Paths below ``root`` of every file the artefact depends on, sorted."""
 
     @abstractmethod
     def toolchain(self) -> Mapping[str, str]:

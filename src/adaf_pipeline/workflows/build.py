@@ -35,7 +35,7 @@ def gather(stack: StackView, request: BuildRequest) -> Facts:
     """Pure: hashes the inputs and looks whether they were built before."""
     app = the_app(stack)
     check(stack, app)
-    inputs = tree.digest(app.path, app.inputs(), app.toolchain())
+    inputs = tree.digest(app.root, app.inputs(), app.toolchain())
     built = "" if request.force else Releases(stack.state).built_from(inputs)
     return {"inputs": inputs, "built": built, "app": app.name}
 
@@ -73,7 +73,7 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
         at, began = time.time(), time.monotonic()
         place = _place(run, app)
         app.build(place)
-        if tree.digest(app.path, app.inputs(), app.toolchain()) != facts["inputs"]:
+        if tree.digest(app.root, app.inputs(), app.toolchain()) != facts["inputs"]:
             raise PreconditionError(f"{app.name}: its files changed while they were built", "run it again")
         tree.take_over(place.output)
         artefact = tree.digest(place.output, tree.files(place.output))
@@ -133,7 +133,7 @@ def prepare(stack: StackView, app: App, progress: Progress) -> Workplace:
     base = stack.state / "builds" / app.name
     account = stack.account
     inputs, work, output = base / "inputs", base / "work", base / "output"
-    tree.mirror(app.path, app.inputs(), inputs)
+    tree.mirror(app.root, app.inputs(), inputs)
     if output.exists():
         shutil.rmtree(output)
     for folder in (work, output):
