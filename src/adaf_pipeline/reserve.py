@@ -67,11 +67,15 @@ def room(folder: Path) -> int:
     return status.f_frsize * (status.f_bfree if os.geteuid() == 0 else status.f_bavail)
 
 
+def mount_point(folder: Path) -> str:
+    """Where the file system begins that it lies on."""
+    return next((str(place) for place in (folder, *folder.parents) if os.path.ismount(place)), "/")
+
+
 def full_error(folder: Path, what: str, left: int | None = None) -> PreconditionError:
     """The two lines about a full disk. ``what`` could not be done; ``left``: bytes that were free then, or now."""
-    mount = next((str(place) for place in (folder, *folder.parents) if os.path.ismount(place)), "/")
     free = room(folder) if left is None else left
     return PreconditionError(
-        f"the file system {mount} is full ({free:,} bytes free): {what}",
+        f"the file system {mount_point(folder)} is full ({free:,} bytes free): {what}",
         f"`inv prune` frees what nothing needs (--plan shows it); the stack's directory is {folder}",
     )

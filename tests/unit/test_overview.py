@@ -28,6 +28,14 @@ def document(**other: Any) -> dict[str, Any]:
         "memory_mb": 48.6,
         "running": None,
         "bad": [],
+        "disk": {
+            "file_system": "/",
+            "total": 20 * 2**30,
+            "free": 8 * 2**30,
+            "low": False,
+            "sizes": {"releases": {"bytes": 3 * 2**20, "whole": True}, "logs": {"bytes": 4096, "whole": True}},
+            "data": {"database.1": {"bytes": 2**30, "whole": False}},
+        },
     } | other
     return {**made, "next": next_steps(made)}
 
@@ -57,6 +65,7 @@ def test_all_is_well() -> None:
         "web.blue.1         up      yes       8.1 MB  100 % of the visitors",
         "web.green.1        up      yes       8.1 MB  warm",
         "all                                 48.6 MB",
+        "disk: 8.0 GB of 20.0 GB free; database.1 at least 1.0 GB, releases 3.0 MB",
         "next: inv deploy --canary | inv releases",
     ]
 
@@ -112,6 +121,17 @@ def test_a_long_reason_is_folded_below_itself() -> None:
     lines = list(overview.lines(document(services=[service("web.blue.1", ready=False, reason=reason)]), 80))
     assert lines[2].startswith("web.blue.1         up      NO        8.1 MB  http")
     assert max(map(len, lines)) < 80 and lines[3].startswith(" " * 45)
+
+
+def test_a_disk_that_is_nearly_full_is_said_and_pruned() -> None:
+    made = document(disk={**document()["disk"], "low": True, "free": 2**29, "file_system": "/var"})
+    assert made["next"][0] == "inv prune"
+    lines = list(overview.lines(made, 80))
+    assert lines[-3:-1] == [
+        "the disk is nearly full (/var): inv prune frees what nothing needs",
+        "disk: 512.0 MB of 20.0 GB free; database.1 at least 1.0 GB, releases 3.0 MB",
+    ]
+    assert lines[-1].startswith("next: inv prune | inv deploy")
 
 
 def test_a_real_document_over_fakes(stack: Stack) -> None:

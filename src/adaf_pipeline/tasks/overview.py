@@ -13,6 +13,7 @@ from rich.text import Text
 from adaf_pipeline.event import Json
 from adaf_pipeline.tasks.console import Screen, console, is_log
 from adaf_pipeline.tasks.drawing import clock
+from adaf_pipeline.workflows.disk import disk_lines
 from adaf_pipeline.workflows.up import describe_share
 
 PERIOD = 2.0  # seconds between two looks of --watch
@@ -36,6 +37,8 @@ def lines(document: Mapping[str, Json], columns: int = WIDE) -> Iterable[str]:
     for said in document["bad"]:
         if " " in said:
             yield f"{said.rpartition(': ')[0]}"
+    for said in disk_lines(document["disk"]):
+        yield from textwrap.wrap(said, columns - 1, subsequent_indent="  ")
     if document["next"]:
         yield f"next: {' | '.join(document['next'])}"
 

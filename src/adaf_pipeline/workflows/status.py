@@ -10,6 +10,7 @@ from adaf_pipeline.errors import AdafError
 from adaf_pipeline.event import Json
 from adaf_pipeline.roles import StackView
 from adaf_pipeline.workflows import build, processes
+from adaf_pipeline.workflows.disk import disk
 from adaf_pipeline.workflows.releases import Releases, live_colour
 
 
@@ -57,6 +58,7 @@ def status(stack: StackView) -> dict[str, Json]:
         "memory_mb": round(sum(float(str(s["memory_mb"])) for s in services), 1),
         "running": running and {**running, **_progress(stack, str(running["run"]))},
         "bad": bad,
+        "disk": disk(stack),
     }
     return {**document, "next": next_steps(document)}
 
@@ -93,7 +95,8 @@ def next_steps(document: Mapping[str, Json]) -> list[str]:
         states = {service["name"]: service["state"] for service in document["services"]}
         look = f"inv logs --service {said}"
         return [look, "inv up"] if states.get(said) in ("up", "failed") else ["inv up", look]
-    return ["inv deploy --canary", "inv releases"] if document["release"] else ["inv deploy --canary"]
+    ways = ["inv deploy --canary", "inv releases"] if document["release"] else ["inv deploy --canary"]
+    return ["inv prune", *ways] if document["disk"]["low"] else ways
 
 
 def findings(stack: StackView) -> list[dict[str, Json]]:
