@@ -7,10 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -61,10 +66,37 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
         made.inv("down", "--purge")
 
 
-def fetch(url: str) -> tuple[str, str]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+def fetch(url: str, form: dict[str, str] | None = None) -> tuple[str, str]:
+    data = urllib.parse.urlencode(form).encode() if form else None
+    with urllib.request.urlopen(url, data, timeout=10) as answer:
         assert answer.status == 200
         return answer.read().decode(), answer.headers["x-release-id"]
+
+
+@contextmanager
+def away(clone: Clone, name: str) -> Iterator[None]:
+    """A service that is stopped behind the pipeline's back, through its own supervisor."""
+    services = cast(list[dict[str, Any]], clone.status()["services"])
+    pid = next(service["pid"] for service in services if service["name"] == name)
+    parent = re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert parent is not None
+    folder = Path(f"/proc/{parent.group(1)}/cwd").readlink()
+    subprocess.run(["s6-svc", "-wD", "-T", "20000", "-d", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["s6-svc", "-wu", "-T", "20000", "-u", folder], check=True)
+
+
+def until_ready(url: str) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            fetch(f"{url}/api/health/ready")
+            return
+        except urllib.error.HTTPError:
+            assert time.monotonic() < until
+            time.sleep(0.3)
 
 
 def test_the_first_command_ends_with_a_dashboard(clone: Clone) -> None:
@@ -82,6 +114,51 @@ def test_the_first_command_ends_with_a_dashboard(clone: Clone) -> None:
     assert release == document["release"] and str(release) in page
     assert json.loads(fetch(f"{document['url']}/api/health/ready")[0]) == {"database": "ok", "cache": "ok"}
     assert clone.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_the_page_is_filtered_by_its_address(clone: Clone) -> None:
+    url = str(clone.status()["url"])
+    everything, week = fetch(url)[0], fetch(f"{url}/?station=summit&range=7d")[0]
+    assert "Line chart of the last 24 hours: harbour from" in everything
+    assert "Line chart of the last 7 days: summit from" in week
+    assert 'class="key harbour"' in everything and 'class="key harbour"' not in week
+    assert week.count('aria-current="true"') == 2
+    wrong = fetch(f"{url}/?station=%27%20or%201&range=9y")[0]
+    assert "There is no such station" in wrong and "There is no such time range" in wrong
+    assert "Line chart of the last 24 hours: harbour from" in wrong
+
+
+def test_a_new_reading_ends_what_the_cache_has_of_every_filter(clone: Clone) -> None:
+    url = str(clone.status()["url"])
+    assert "41.5" not in fetch(url)[0] + fetch(f"{url}/?station=meadow&range=7d")[0]
+    form = {"station": "meadow", "value": "41.5", "shownStation": "meadow", "shownRange": "7d"}
+    saved = fetch(f"{url}/api/readings", form)[0]  # redirected to the page that it came from
+    assert "The reading was saved." in saved and "Line chart of the last 7 days: meadow from" in saved
+    assert all("41.5" in page for page in (saved, fetch(url)[0]))
+
+
+def test_a_cache_and_a_database_that_are_away_are_said_on_the_page(clone: Clone) -> None:
+    url = str(clone.status()["url"])
+    with away(clone, "cache.1"):
+        page = fetch(url)[0]
+        assert "Cache unavailable." in page and "<svg" in page
+        with away(clone, "database.1"):
+            page = fetch(url)[0]
+            assert "Database unavailable." in page and "No figures" in page and "Add a reading" not in page
+    until_ready(url)
+    assert "unavailable" not in fetch(url)[0]  # which also fills the cache
+    with away(clone, "database.1"):
+        time.sleep(5.5)  # until what it has is not fresh any more
+        page = fetch(url)[0]
+        assert "Database unavailable." in page and "These are the figures of" in page and "<svg" in page
+    until_ready(url)
+
+
+def test_without_readings_the_page_says_so(clone: Clone) -> None:
+    assert clone.inv("psql", "--command", "delete from readings").returncode == 0
+    time.sleep(5.5)
+    page = fetch(str(clone.status()["url"]))[0]
+    assert "No readings yet" in page and "Add a reading" in page and "<svg" not in page
 
 
 def test_again_without_a_change_builds_and_deploys_nothing(clone: Clone) -> None:

@@ -1,62 +1,50 @@
-import { AddReading } from "@/components/AddReading";
-import { Cards } from "@/components/Cards";
-import { Chart } from "@/components/Chart";
-import { ReadingsTable } from "@/components/ReadingsTable";
-import { colour, release } from "@/lib/config";
-import { loadDashboard } from "@/lib/readings";
+import { Suspense } from "react";
+import { Banner } from "@/components/Banner";
+import { Board } from "@/components/Board";
+import { Filters } from "@/components/Filters";
+import { Skeleton } from "@/components/Skeleton";
+import { loadDashboard, type Dashboard } from "@/lib/dashboard";
+import { parseFilter, type Filter, type Query } from "@/lib/filter";
 
-// Rendered at each request: never with the build's data, which has none.
-export const dynamic = "force-dynamic";
+// Longer than figures take, unless something is wrong with the database.
+const PATIENCE_MS = 300;
 
-const NOTICES: Record<string, { tone: string; text: string }> = {
-  saved: { tone: "good", text: "The reading was saved." },
-  invalid: { tone: "bad", text: "Not saved: the station or the value is invalid." },
-  failed: { tone: "bad", text: "Not saved: the database is unavailable. Please try again." },
-};
+const NOTICES = new Map([
+  ["saved", { tone: "good", text: "The reading was saved." }],
+  ["invalid", { tone: "bad", text: "Not saved: the station or the value is invalid." }],
+  ["failed", { tone: "bad", text: "Not saved: the database is unavailable. Please try again." }],
+]);
 
-interface Props {
-  searchParams: Promise<{ notice?: string | string[] }>;
+export default async function Page({ searchParams }: { searchParams: Promise<Query> }) {
+  const query = await searchParams;
+  const { filter, problems } = parseFilter(query);
+  const work = loadDashboard(filter);
+  // Not simply <Suspense> (or a loading.tsx): what throws below one is sent
+  // with status 200, and neither a visitor's client nor a canary would know.
+  const data = await Promise.race([work, new Promise<undefined>((late) => setTimeout(late, PATIENCE_MS))]);
+  const shown = NOTICES.get(String(query.notice));
+  return (
+    <main>
+      {shown && <Banner tone={shown.tone}>{shown.text}</Banner>}
+      {problems.map((problem) => (
+        <Banner key={problem} tone="warn">
+          {problem}
+        </Banner>
+      ))}
+      <Filters filter={filter} />
+      <div className="board">
+        {data ? (
+          <Board filter={filter} data={data} />
+        ) : (
+          <Suspense fallback={<Skeleton />}>
+            <LateBoard filter={filter} work={work} />
+          </Suspense>
+        )}
+      </div>
+    </main>
+  );
 }
 
-export default async function Page({ searchParams }: Props) {
-  const [{ notice }, data] = await Promise.all([searchParams, loadDashboard()]);
-  const shown = typeof notice === "string" ? NOTICES[notice] : undefined;
-  return (
-    <>
-      <header>
-        <h1>ADAF Dashboard</h1>
-        <p>Temperatures of three stations</p>
-      </header>
-      <main>
-        {data.source === "none" && (
-          <p className="banner bad" role="alert">
-            Database unavailable: there is nothing to show until it is back.
-          </p>
-        )}
-        {data.cacheDown && (
-          <p className="banner warn" role="status">
-            Cache unavailable{data.source === "database" && ": figures are read from the database directly"}.
-          </p>
-        )}
-        {shown && (
-          <p className={`banner ${shown.tone}`} role="status">
-            {shown.text}
-          </p>
-        )}
-        <Cards total={data.source === "none" ? undefined : data.total} readings={data.readings} />
-        <Chart readings={data.readings} />
-        <div className="columns">
-          <ReadingsTable readings={data.readings} />
-          <AddReading />
-        </div>
-      </main>
-      <footer>
-        <span>
-          Release <code>{release()}</code>
-        </span>
-        <span>Colour {colour()}</span>
-        <span>Data from {data.source === "none" ? "nowhere" : `the ${data.source}`}</span>
-      </footer>
-    </>
-  );
+async function LateBoard({ filter, work }: { filter: Filter; work: Promise<Dashboard> }) {
+  return <Board filter={filter} data={await work} />;
 }

@@ -1,14 +1,17 @@
-import { HIGHEST, LOWEST, STATIONS } from "@/lib/readings";
+import { STATIONS, type Filter } from "@/lib/filter";
+import { HIGHEST, LOWEST } from "@/lib/readings";
 
 /** A plain form: works without JavaScript, and across releases. */
-export function AddReading() {
+export function AddReading({ filter }: { filter: Filter }) {
   return (
-    <section className="panel">
-      <h2>Add a reading</h2>
+    <section className="panel" aria-labelledby="add">
+      <h2 id="add">Add a reading</h2>
       <form method="post" action="/api/readings">
+        <input type="hidden" name="shownStation" value={filter.station ?? ""} />
+        <input type="hidden" name="shownRange" value={filter.range.key} />
         <label>
           Station
-          <select name="station" required>
+          <select name="station" defaultValue={filter.station ?? STATIONS[0]} required>
             {STATIONS.map((station) => (
               <option key={station}>{station}</option>
             ))}

@@ -1,67 +1,68 @@
-import { STATIONS, type Reading } from "@/lib/readings";
+import type { Filter } from "@/lib/filter";
+import { clock, day, degrees } from "@/lib/format";
+import type { Figures } from "@/lib/readings";
+import { linePath, timeTicks, valueTicks, type Point } from "@/lib/scale";
 
-// The SVG is stretched to the space there is; text is HTML so that it is not.
-const WIDTH = 100;
-const HEIGHT = 100;
-const STEP = 5;
+const HOUR = 3_600_000;
+// Of the inner drawing, which is stretched to the space there is. Text and dots
+// are placed in per cent of the outer one, so that they are not.
+const SIZE = 2_000;
 
-/** One line per station, by order rather than by time: the newest at the right. */
-export function Chart({ readings }: { readings: Reading[] }) {
-  const values = readings.map((reading) => reading.value);
-  const low = values.length > 0 ? Math.floor(Math.min(...values) / STEP) * STEP : 0;
-  const high = Math.max(low + STEP, Math.ceil(Math.max(...values, low) / STEP) * STEP);
-  const series = STATIONS.map((station) => readings.filter((reading) => reading.station === station));
-  const longest = Math.max(...series.map((line) => line.length));
+interface Props {
+  filter: Filter;
+  newest: string;
+  figures: Figures[];
+}
 
-  const points = (line: Reading[]) =>
-    line
-      .map(({ value }, age) => {
-        const x = WIDTH - (age * WIDTH) / Math.max(1, longest - 1);
-        const y = HEIGHT - ((value - low) / (high - low)) * HEIGHT;
-        return `${x.toFixed(2)},${y.toFixed(2)}`;
-      })
-      .join(" ");
+/** One line per station over a real time axis, which ends at the newest reading of all. */
+export function Chart({ filter: { range }, newest, figures }: Props) {
+  const to = new Date(newest).getTime();
+  const from = to - range.ms;
+  const levels = valueTicks(figures.flatMap(({ latest, points }) => [latest, ...points.map(([, value]) => value)]));
+  const [low = 0, high = 1] = [levels[0], levels.at(-1)];
+  const x = (at: number) => (at - from) / range.ms;
+  const y = (value: number) => 1 - (value - low) / (high - low);
+  const percent = (part: number) => `${(part * 100).toFixed(1)}%`;
+  const gap = (Math.max(3 * range.bucketSeconds * 1_000, HOUR) / range.ms) * SIZE;
+  const times = timeTicks(from, to, range.tickMs);
+  const across = (level: number) => `M0 ${y(level) * SIZE}H${SIZE}`;
+  const up = (time: number) => `M${Math.round(x(time) * SIZE)} 0V${SIZE}`;
+  const line = (points: [number, number][]) =>
+    linePath(points.map(([at, value]): Point => [x(at * 1_000) * SIZE, y(value) * SIZE]), gap);
 
   return (
-    <section className="panel">
-      <div className="panel-head">
-        <h2>Latest readings, °C</h2>
-        <ul className="legend">
-          {STATIONS.map((station, index) => (
-            <li key={station} className={`series-${index + 1}`}>
-              {station}
-            </li>
-          ))}
-        </ul>
-      </div>
-      {readings.length === 0 ? (
-        <p className="empty">No readings to draw.</p>
-      ) : (
-        <div className="chart">
-          <div className="scale" aria-hidden="true">
-            <span>{high}</span>
-            <span>{(high + low) / 2}</span>
-            <span>{low}</span>
-          </div>
-          <svg
-            viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
-            preserveAspectRatio="none"
-            role="img"
-            aria-label={`Line chart of the latest ${readings.length} readings, from ${low} to ${high} °C`}
-          >
-            {[0, 0.5, 1].map((at) => (
-              <line key={at} className="grid" x1="0" x2={WIDTH} y1={at * HEIGHT} y2={at * HEIGHT} />
-            ))}
-            {series.map((line, index) => (
-              <polyline key={index} className={`series-${index + 1}`} points={points(line)} />
-            ))}
-          </svg>
-          <div className="ends" aria-hidden="true">
-            <span>older</span>
-            <span>newest</span>
-          </div>
-        </div>
-      )}
-    </section>
+    <svg className="chart" role="img" aria-label={describe(range.label, figures)}>
+      <svg viewBox={`0 0 ${SIZE} ${SIZE}`} preserveAspectRatio="none" width="100%" height="100%">
+        <path className="grid" d={levels.map(across).join("") + times.map(up).join("")} />
+        {levels.includes(0) && <path className="zero" d={across(0)} />}
+        {figures.map(({ station, points }) => (
+          <path key={station} className={`line ${station}`} d={line(points)} />
+        ))}
+      </svg>
+      {levels.map((level) => (
+        <text key={level} className="level" x="0" y={percent(y(level))}>
+          {level < 0 ? `−${-level}` : level}
+        </text>
+      ))}
+      {times.map((time) => {
+        const at = new Date(time);
+        const midnight = time % (24 * HOUR) === 0;
+        const extra = time % (2 * range.tickMs) !== 0; // left out where there is little space
+        return (
+          <text key={time} className={`time${midnight ? " day" : ""}${extra ? " extra" : ""}`} x={percent(x(time))} y="100%">
+            {midnight ? day(at) : clock(at)}
+          </text>
+        );
+      })}
+      {figures.map(({ station, points }) => {
+        const [at, value] = points.at(-1) ?? [0, 0];
+        return <circle key={station} className={station} cx={percent(x(at * 1_000))} cy={percent(y(value))} r="4" />;
+      })}
+    </svg>
   );
+}
+
+function describe(range: string, figures: Figures[]): string {
+  const each = figures.map(({ station, min, max }) => `${station} from ${degrees(min)} to ${degrees(max)} °C`);
+  return `Line chart of the last ${range}: ${each.join(", ")}`;
 }

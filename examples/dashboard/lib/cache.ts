@@ -69,14 +69,13 @@ async function run<T>(command: (client: ReturnType<typeof createCache>["client"]
 
 export const cache = {
   ping: () => run((client) => client.ping()),
-  get: (key: string) => run((client) => client.get(key)),
+  getMany: (keys: string[]) => run((client) => client.mGet(keys)),
   set: (key: string, value: string, seconds: number) =>
     run((client) => client.set(key, value, { expiration: { type: "EX", value: seconds } })),
-  del: (key: string) => run((client) => client.del(key)),
-  /** Increments the key, which expires `seconds` after its last increment. */
-  async increment(key: string, seconds: number): Promise<number> {
+  /** Increments the key, which expires `seconds` after its last increment, if they are given. */
+  async increment(key: string, seconds?: number): Promise<number> {
     const count = await run((client) => client.incr(key));
-    await run((client) => client.expire(key, seconds));
+    if (seconds) await run((client) => client.expire(key, seconds));
     return count;
   },
 };

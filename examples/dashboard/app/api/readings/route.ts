@@ -1,12 +1,14 @@
+import { addReading } from "@/lib/dashboard";
 import { reason } from "@/lib/errors";
-import { addReading, parseReading, readSnapshot } from "@/lib/readings";
+import { address, parseFilter } from "@/lib/filter";
+import { parseReading, readLatest } from "@/lib/readings";
 import { reply } from "@/lib/reply";
 
 export const dynamic = "force-dynamic";
 
 export async function GET(): Promise<Response> {
   try {
-    return reply(await readSnapshot());
+    return reply(await readLatest());
   } catch (error) {
     return unavailable(error);
   }
@@ -23,6 +25,7 @@ export async function POST(request: Request): Promise<Response> {
 
   const input = isForm ? await readForm(request) : await readJson(request);
   const reading = parseReading(input.station, input.value);
+  const toPage = (notice: string) => redirect(input, notice);
   if (!reading) return isForm ? toPage("invalid") : reply({ error: "station or value is invalid" }, { status: 400 });
   try {
     const row = await addReading(reading.station, reading.value);
@@ -35,6 +38,9 @@ export async function POST(request: Request): Promise<Response> {
 interface Input {
   station?: unknown;
   value?: unknown;
+  /** The filter of the page that the form was on. */
+  shownStation?: unknown;
+  shownRange?: unknown;
 }
 
 async function readForm(request: Request): Promise<Input> {
@@ -46,9 +52,10 @@ async function readJson(request: Request): Promise<Input> {
   return typeof body === "object" && body !== null ? body : {};
 }
 
-function toPage(notice: string): Response {
+function redirect({ shownStation, shownRange }: Input, notice: string): Response {
+  const { filter } = parseFilter({ station: String(shownStation ?? ""), range: String(shownRange ?? "") });
   // Relative, as behind a proxy this process does not know its public address.
-  return new Response(null, { status: 303, headers: { Location: `/?notice=${notice}` } });
+  return new Response(null, { status: 303, headers: { Location: address(filter, { notice }) } });
 }
 
 function unavailable(error: unknown): Response {
