@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from driving import until
 
 ROOT = Path(__file__).parents[2]
 PAGE = "examples/dashboard/app/page.tsx"
@@ -81,22 +82,19 @@ def away(clone: Clone, name: str) -> Iterator[None]:
     parent = re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert parent is not None
     folder = Path(f"/proc/{parent.group(1)}/cwd").readlink()
-    subprocess.run(["s6-svc", "-wD", "-T", "20000", "-d", folder], check=True)
+    subprocess.run(["s6-svc", "-d", folder], check=True)
+    until(lambda: not Path(f"/proc/{pid}").exists())
     try:
         yield
     finally:
-        subprocess.run(["s6-svc", "-wu", "-T", "20000", "-u", folder], check=True)
+        subprocess.run(["s6-svc", "-u", folder], check=True)
 
 
-def until_ready(url: str) -> None:
-    until = time.monotonic() + 30
-    while True:
-        try:
-            fetch(f"{url}/api/health/ready")
-            return
-        except urllib.error.HTTPError:
-            assert time.monotonic() < until
-            time.sleep(0.3)
+def ready(url: str) -> bool:
+    try:
+        return bool(fetch(f"{url}/api/health/ready"))
+    except urllib.error.HTTPError:
+        return False
 
 
 def test_the_first_command_ends_with_a_dashboard(clone: Clone) -> None:
@@ -145,13 +143,13 @@ def test_a_cache_and_a_database_that_are_away_are_said_on_the_page(clone: Clone)
         with away(clone, "database.1"):
             page = fetch(url)[0]
             assert "Database unavailable." in page and "No figures" in page and "Add a reading" not in page
-    until_ready(url)
+    until(lambda: ready(url))
     assert "unavailable" not in fetch(url)[0]  # which also fills the cache
     with away(clone, "database.1"):
         time.sleep(5.5)  # until what it has is not fresh any more
         page = fetch(url)[0]
         assert "Database unavailable." in page and "These are the figures of" in page and "<svg" in page
-    until_ready(url)
+    until(lambda: ready(url))
 
 
 def test_without_readings_the_page_says_so(clone: Clone) -> None:
