@@ -108,7 +108,7 @@ class Registry:
             ) from exc
         if not isinstance(found_class, type):
             raise PluginError(
-                f"{where}: plugin {plugin}: {backend.target} is not a class", "see docs/design.md, Backend"
+                f"{where}: plugin {plugin}: {backend.target} is not a class", "docs/plugins.md shows what a target is"
             )
         return found_class
 
