@@ -1,10 +1,11 @@
-"""The application contract: the fake, a Python program, and a Next.js project (whose build tests/e2e holds)."""
+"""The application contract: the fake, a Python program, Next.js and plain Node (their builds: tests/integration, tests/e2e)."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -55,6 +56,8 @@ class TestPython(AppContract):
 class TestNextJS(AppContract):
     edit = "package.json"
     builds = False
+    backend = "nextjs"
+    manifest: ClassVar[dict[str, object]] = {"dependencies": {"next": "15.5.29"}, "scripts": {"build": "next build"}}
 
     @pytest.fixture
     def app(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
@@ -63,14 +66,19 @@ class TestNextJS(AppContract):
         pnpm.write_text("")
         monkeypatch.setenv("ADAF_TOOLS", str(tmp_path / "tools"))
         (tmp_path / "app").mkdir()
-        manifest = {"packageManager": "pnpm@10.34.9", "dependencies": {"next": "15.5.29"}}
         for name, body in {
-            "package.json": json.dumps({**manifest, "scripts": {"build": "next build"}}),
+            "package.json": json.dumps({"packageManager": "pnpm@10.34.9", **self.manifest}),
             "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
             "next.config.mjs": 'export default { output: "standalone" };\n',
+            "server.js": "",
         }.items():
             (tmp_path / "app" / name).write_text(body)
-        return make(tmp_path, "nextjs")
+        return make(tmp_path, self.backend)
 
     def wrong(self, app: App) -> None:
         (app.path / "pnpm-lock.yaml").rename(app.path / "package-lock.json")
+
+
+class TestNode(TestNextJS):
+    backend = "node"
+    manifest: ClassVar[dict[str, object]] = {"dependencies": {"pg": "8"}}
