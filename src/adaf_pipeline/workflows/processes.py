@@ -85,9 +85,10 @@ def switch(run: Run, app: App, colour: str) -> Json:
 
 def _stay(run: Run, ids: set[str]) -> None:
     """Each goes on as the process it is. A worker that ends at once is restarted by its supervisor, in vain."""
-    began = time.monotonic()
+    began, looks = time.monotonic(), 0
     pids: dict[str, int] = {}
-    while time.monotonic() - began < STAYS:
+    while looks < 2 or time.monotonic() - began < STAYS:
+        looks += 1
         observed = run.stack.runtime.observe()
         for name in sorted(ids):
             seen = observed.get(name)
