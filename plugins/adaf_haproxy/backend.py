@@ -25,7 +25,10 @@ class HAProxy(Balancer):
     def services(self) -> Services:
         app = next(iter(self.stack.apps.values()), None)
         if app is None:
-            raise ConfigError("adaf.yaml: apps: empty, and the balancer needs one to send visitors to")
+            raise ConfigError(
+                "adaf.yaml: apps: empty, and the balancer needs one to send visitors to",
+                "apps: {web: {use: nextjs, path: web}}, for example; `inv plugins` lists what there is",
+            )
         return (service(self.settings, app.name, app.replicas),)
 
     @property

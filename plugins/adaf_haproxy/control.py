@@ -9,6 +9,7 @@ import socket
 from adaf_pipeline.errors import ServiceError
 
 TIMEOUT = 3.0
+LOOK = "inv status; inv logs --service balancer.1"
 
 
 class Control:
@@ -40,7 +41,7 @@ class Control:
                 while chunk := connection.recv(65536):
                     answer += chunk
             except OSError as exc:
-                raise ServiceError(f"haproxy did not answer `{command}`: {exc.strerror or exc}") from exc
+                raise ServiceError(f"haproxy did not answer `{command}`: {exc.strerror or exc}", LOOK) from exc
         return answer.decode(errors="replace").strip()
 
     def green(self) -> int:
@@ -57,7 +58,7 @@ class Control:
         answer = self.ask(f"experimental-mode on; set var proc.green int({threshold})")
         live = self.green()
         if live != threshold:
-            raise ServiceError(f"haproxy did not take the share: it has {live}, not {threshold}: {answer}")
+            raise ServiceError(f"haproxy did not take the share: it has {live}, not {threshold}: {answer}", LOOK)
 
     def active(self, colour: str) -> int:
         """Requests in flight on the servers of a colour."""

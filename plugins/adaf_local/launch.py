@@ -58,7 +58,8 @@ class Launch:
                 if not running:
                     if failure is None:
                         raise PluginError(
-                            f"services wait for each other: {', '.join(sorted(waiting))}", "see start_after"
+                            f"services wait for each other: {', '.join(sorted(waiting))}",
+                            "a plugin has to change the start_after of one",
                         )
                     break
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)

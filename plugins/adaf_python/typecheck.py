@@ -28,7 +28,7 @@ def check(place: Workplace, account: Account | None) -> tuple[Problem, ...]:
     problems = parse(done.stdout)
     if done.code and not problems:  # with problems it may be 2: a syntax error ends mypy early
         said = (done.stderr.strip() or done.stdout.strip() or "it printed nothing").splitlines()
-        raise ProcessError(f"mypy exited {done.code}: {said[-1]}", detail=said[-TAIL:])
+        raise ProcessError(f"mypy exited {done.code}: {said[-1]}", f"all of it: {place.log}", detail=said[-TAIL:])
     return problems
 
 

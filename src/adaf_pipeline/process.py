@@ -123,7 +123,8 @@ def run(
     if check and done.code != 0:
         lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
         last = lines[-1] if lines else "it printed nothing"
-        raise ProcessError(f"{_name(argv)} exited {done.code}: {last}", detail=lines[-TAIL:])
+        hint = "what it said last stands above; by hand it says the same"
+        raise ProcessError(f"{_name(argv)} exited {done.code}: {last}", hint, detail=lines[-TAIL:])
     return done
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -61,6 +62,22 @@ def test_a_mistyped_task_or_flag_is_answered_with_the_right_one(capsys: pytest.C
             AdafProgram(name="adaf", binary="adaf", namespace=namespace()).run(["adaf", *words])
         assert ended.value.code == 2
         assert f"hint: did you mean {meant}? adaf --list" in capsys.readouterr().err
+
+
+def test_every_error_says_what_to_do_next() -> None:
+    """Fakes are not for users; what is left has a hint, which is an argument of its own."""
+    names = {name for name, e in vars(errors).items() if isinstance(e, type) and issubclass(e, errors.AdafError)}
+    files = [
+        file for folder in ("src", "plugins") for file in (ROOT / folder).rglob("*.py") if "testing" not in file.parts
+    ]
+    calls = [
+        (file, node) for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+    ]
+    raised = [(file, call) for file, call in calls if getattr(call.func, "id", "") in names]
+    assert len(raised) > 100
+    for file, call in raised:
+        hint = call.args[1] if len(call.args) > 1 else next((k.value for k in call.keywords if k.arg == "hint"), None)
+        assert hint is not None and not (isinstance(hint, ast.Constant) and not hint.value), f"{file}:{call.lineno}"
 
 
 def test_a_plan_keeps_its_schema(tmp_path: Path) -> None:

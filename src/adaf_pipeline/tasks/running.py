@@ -55,7 +55,8 @@ def _deploy(stack: Stack) -> dict[str, Json] | None:
     owner = lock.owner(stack.state)
     if owner is not None and owner["task"] != "deploy":
         raise LockedError(
-            f"the stack is held by `{owner['task']}` of {owner['who']} (pid {owner['pid']})", "wait for it"
+            f"the stack is held by `{owner['task']}` of {owner['who']} (pid {owner['pid']})",
+            "wait for it, or look with `inv status`",
         )
     return owner
 
