@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OWN = (
     "applied",
     "checkout",
+    "checkout.id",
     "logs",
     "pids",
     "ports.json",

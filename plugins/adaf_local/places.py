@@ -10,6 +10,7 @@ import pwd
 import shutil
 from pathlib import Path
 
+from adaf_local import checkouts
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.process import Account, find_account, run
 
@@ -46,11 +47,14 @@ def stack_state(name: str, checkout: Path) -> Path:
             f"{str(mine)!r}: servers cannot be told of a path with {' '.join(repr(c)[1:-1] for c in odd)}", _ELSEWHERE
         )
     try:
+        news = False
+        if name == "local":
+            mine, news = checkouts.find(mine, checkout, used)
         if not used(mine):
             _nobody_elses(identity, uid, checkout)
-        if not mine.exists():
+        if news or not mine.exists():
             make(mine, None)
-            write(mine / "checkout", f"{os.fsencode(checkout).decode(errors='replace')}\n")
+            checkouts.note(mine, checkout, write)
     except OSError as exc:
         raise PreconditionError(f"{mine}: cannot be used: {exc.strerror}", _ELSEWHERE) from exc
     return mine
