@@ -284,6 +284,7 @@ def test_a_log_repeats_a_word_only_after_ten_seconds_and_a_long_hold_once_a_minu
 
 def test_a_whole_deploy_over_fakes_is_told_live(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")  # rich asks the environment too: a bare machine says dumb
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
     monkeypatch.setenv("NO_COLOR", "1")
