@@ -107,16 +107,34 @@ def free(number: int) -> bool:
 
 def holder(number: int) -> str:
     """Who listens on a port, as far as this user may see: ``nginx (pid 12)``, or "another process"."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError), open(table) as rows:
-            for row in list(rows)[1:]:
-                cells = row.split()
-                if cells[3] == "0A" and int(cells[1].rpartition(":")[2], 16) == number:
-                    inodes.add(f"socket:[{cells[9]}]")
+    inodes = {inode for inode, port in _listening().items() if port == number}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            for handle in (process / "fd").iterdir():
-                if str(handle.readlink()) in inodes:
-                    return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+            if _sockets(process) & inodes:
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return "another process"
+
+
+def ports_of_session(leader: int) -> list[int]:
+    """TCP ports that a session's processes listen on, as far as this user may see."""
+    listening, found = _listening(), set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int((process / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                found |= {listening[inode] for inode in _sockets(process) & listening.keys()}
+    return sorted(found)
+
+
+def _listening() -> dict[str, int]:
+    """Port by socket (``socket:[INODE]``), of proc(5)'s net/tcp."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError), open(table) as rows:
+            for cells in (row.split() for row in list(rows)[1:]):
+                if cells[3] == "0A":
+                    found[f"socket:[{cells[9]}]"] = int(cells[1].rpartition(":")[2], 16)
+    return found
+
+
+def _sockets(process: Path) -> set[str]:
+    return {str(handle.readlink()) for handle in (process / "fd").iterdir()}

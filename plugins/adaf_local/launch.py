@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from adaf_local import places, scripts
+from adaf_local.addresses import ports_of_session
 from adaf_local.probing import probe
 from adaf_pipeline.errors import PluginError, ServiceError
 from adaf_pipeline.process import spawn
@@ -168,12 +169,21 @@ class Launch:
                 reason = f"it ends again and again ({deaths[-1]}); last answer: {reason}"
                 break
             time.sleep(0.05 if time.monotonic() - deadline + check.deadline < 2 else 0.2)
+        reason += self._elsewhere(service, address)
         asked = f"GET {check.http}" if check.http else "a connection"
         raise ServiceError(
             f"{service.id} is not ready: waited for {asked} on {address}: {reason}",
             f"inv logs --service {service.id}",
             detail=self.tail(service.id),
         )
+
+    def _elsewhere(self, service: Service, address: str) -> str:
+        """An application that does not look where it is to listen is the first mistake that everybody makes."""
+        pid = self.runtime.supervisor.status(service.id).pid
+        ports = ports_of_session(pid) if pid else []
+        if not ports or address.rpartition(":")[2] in map(str, ports):
+            return ""
+        return f"; it listens on port {', '.join(map(str, ports))} instead"
 
     def _address(self, service: Service) -> str:
         from adaf_pipeline.service import Ref

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from driving import Pipeline, until
+from driving import Pipeline, free_port, until
 
 from adaf_pipeline.testing.load import Load
 
@@ -85,6 +85,36 @@ def test_a_crash_loop_before_readiness_shows_exit_code_and_log(pipeline: Pipelin
     assert "it ends again and again (exit code 1)" in done.stderr
     assert "no licence" in done.stderr
     assert done.stderr.rstrip().splitlines()[-1].startswith("hint: inv logs --service web.")
+
+
+def test_an_application_on_a_port_of_its_own_choice_is_told_which(pipeline: Pipeline) -> None:
+    pipeline.change()
+    app, port = pipeline.folder / "app" / "app.py", free_port()
+    body = app.read_text()
+    try:
+        app.write_text(body.replace('int(os.environ["PORT"])', str(port)))
+        done = pipeline.run("deploy", "--json")
+    finally:
+        app.write_text(body)
+    assert done.code == 4
+    assert done.document["error"].endswith(f"connection refused; it listens on port {port} instead")
+
+
+def test_answers_that_do_not_name_their_release_are_told(pipeline: Pipeline) -> None:
+    before, _ = pipeline.live()
+    pipeline.change()
+    app = pipeline.folder / "app" / "app.py"
+    body = app.read_text()
+    try:
+        app.write_text(body.replace("x-release-id: {RELEASE}", "x-other: 1"))
+        done = pipeline.run("deploy")
+    finally:
+        app.write_text(body)
+    assert done.code == 0, done.stdout + done.stderr
+    told = [line for line in done.stdout.splitlines() if "no answer has the header x-release-id" in line]
+    assert len(told) == 1 and "requests, first" in told[0], "of the deploy, the old release's answers have it"
+    pipeline.ok("rollback")
+    assert pipeline.live()[0] == before
 
 
 def test_a_type_error_stops_before_anything_is_built(pipeline: Pipeline) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaf_pipeline.workflows.idle import anonymous
 from adaf_pipeline.workflows.receipt import Receipt, Result, percentile
 
 GOOD = Result(100.0, "GET", "fresh", 200, "", 0.010, "r1", None, "a")
@@ -115,3 +116,8 @@ def test_every_request_is_an_answer_or_lost(results: list[Result]) -> None:
     receipt = Receipt.of(results, baseline_until=10)
     assert receipt.sent == len(results) == receipt.lost + sum(receipt.releases.values())
     assert sum(receipt.reasons.values()) == receipt.lost
+
+
+def test_answers_without_a_release_id_are_told_of_when_none_has_one() -> None:
+    assert "x-release-id" in anonymous(["", ""])
+    assert anonymous(["", "abc"]) == anonymous([]) == ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Run
+from adaf_pipeline.workflows.idle import anonymous
 from adaf_pipeline.workflows.releases import Releases, live_colour
 from adaf_pipeline.workflows.watch import Watch
 
@@ -49,4 +50,7 @@ def report(document: Mapping[str, Json]) -> Iterable[str]:
         yield f"  {outcome}: {', '.join(v['step'] for v in verdicts if v['outcome'] == outcome)}"
     if document.get("said"):
         yield f"  probes: {document['said']}"
+        nameless = anonymous((document["receipt"] or {}).get("releases", ()))
+        if nameless:
+            yield f"  {nameless}"
     yield "next: inv status | inv rollback | inv logs --service proxy.1"

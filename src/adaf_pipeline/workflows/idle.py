@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from adaf_pipeline.config import DeploySettings, ProbeSettings
@@ -88,4 +88,13 @@ def warm_up(run: Run, names: Sequence[str], seconds: float, wanted: ProbeSetting
     results = sorted((result for each in streams for result in each.stop()), key=lambda result: result.sent_at)
     times = [result.seconds * 1000 for result in results] or [0.0]
     said = f"{len(times)} requests, first {times[0]:.0f} ms, last {times[-1]:.0f} ms"
-    return {"requests": len(times), "said": said}
+    nameless = anonymous(result.release for result in results if not result.error)
+    return {"requests": len(times), "said": f"{said}; {nameless}" if nameless else said}
+
+
+def anonymous(releases: Iterable[str]) -> str:
+    """What is to be said about answers of which none names its release; "" when one does, or there are none."""
+    names = set(releases)
+    if not names or names - {""}:
+        return ""
+    return "no answer has the header x-release-id (docs/applications.md): whose it was cannot be told, and a 5xx counts as lost"
