@@ -38,7 +38,7 @@ def _path(variable: str, tree: Any) -> Path:
     for number, part in enumerate(parts):
         if _free(found):  # names of the application's own environment are written as they are
             return (*found, BETWEEN.join(parts[number:]))
-        if not part or part.startswith("_") or number >= DEPTH or not variable.isprintable():
+        if not part or part.startswith("_") or "/" in part or number >= DEPTH or not variable.isprintable():
             raise ConfigError(
                 f"{variable!r}: not a path of adaf.yaml", "for example ADAF_DEPLOY__BAKE=5 for deploy/bake"
             )
