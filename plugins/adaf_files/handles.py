@@ -38,7 +38,7 @@ class Owner:
         mode = stat.S_IMODE(status.st_mode)
         if status.st_uid not in (self.uid, 0):
             return f"belongs to uid {status.st_uid}"
-        return f"mode {mode:04o} lets others in" if mode & 0o077 else ""
+        return f"lets others in (mode {mode:04o})" if mode & 0o077 else ""
 
 
 @contextlib.contextmanager

@@ -138,7 +138,7 @@ class Store:
 
     def _trusted(self, handle: int | None, where: Path) -> int | None:
         if handle is not None and (why := self.owner.trusts(handle)):
-            raise PreconditionError(f"{where}: {why}", _MEND)
+            raise PreconditionError(f"{where}: not trusted, it {why}", _MEND)
         return handle
 
     def _version(self, folder: int, name: str) -> int | None:

@@ -214,12 +214,12 @@ class Launch:
         places.make(self.runtime.state / "applied", None)
         places.write(self.runtime.state / "applied" / f"{service.id}.json", json.dumps(record), mode=0o644)
 
-    def _wait(self, child: subprocess.Popen[bytes], seconds: float) -> int:
+    def _wait(self, service: Service, child: subprocess.Popen[bytes], seconds: float) -> int:
         """The exit code; ServiceError when it takes too long, or when nobody waits any more."""
         deadline = time.monotonic() + seconds
         while (code := child.poll()) is None:
             if self.ended.wait(0.1) or time.monotonic() > deadline:
-                raise ServiceError(f"the job did not end within {seconds:g} s", "look at what it waits for")
+                raise ServiceError(f"{service.id} did not end within {seconds:g} s", f"inv logs --service {service.id}")
         return code
 
     def _job(self, service: Service) -> None:
@@ -239,7 +239,7 @@ class Launch:
                 argv, account=runtime.account, env=environment, cwd=home, stdout=sink, stderr=sink, session=True
             )
             try:
-                code = self._wait(child, service.ready.deadline if service.ready else 600.0)
+                code = self._wait(service, child, service.ready.deadline if service.ready else 600.0)
             finally:
                 if child.poll() is None:
                     os.killpg(child.pid, 9)

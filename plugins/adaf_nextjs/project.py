@@ -152,7 +152,7 @@ class Project:
             raise no_standalone(self.label, "there is no next.config", CONFIGS[1])
         body = (self.path / found[0]).read_text(encoding="utf-8", errors="replace")
         if "standalone" not in body and not _FROM_ELSEWHERE.search(body):
-            raise no_standalone(self.label, f"{found[0]} does not ask for a standalone server", found[0])
+            raise no_standalone(self.label, f"{found[0]} does not ask for one", found[0])
 
     def inputs(self) -> tuple[str, ...]:
         """Every file below the root but what tools make; links count as files."""
@@ -180,7 +180,7 @@ class Project:
 
 
 def no_standalone(label: str, what: str, config: str) -> ConfigError:
-    return ConfigError(f"{label}: {what}", f'set  output: "standalone"  in {config}')
+    return ConfigError(f"{label}: no standalone server: {what}", f'set  output: "standalone"  in {config}')
 
 
 def _mapping(manifest: dict[str, Any], key: str) -> dict[str, Any]:

@@ -115,7 +115,9 @@ def run(
         except subprocess.TimeoutExpired as exc:
             _kill_group(child)
             child.communicate()
-            raise ProcessError(f"{_name(argv)} did not end within {timeout:g} s", "look at what it waits for") from exc
+            raise ProcessError(
+                f"{_name(argv)} did not end within {timeout:g} s", "try it by hand and look what it waits for"
+            ) from exc
         except BaseException:
             _kill_group(child)
             raise

@@ -143,7 +143,7 @@ def test_a_hash_may_follow_the_version(source: Path) -> None:
 def test_a_server_that_does_not_stand_alone(source: Path, config: str) -> None:
     write(source, "next.config.mjs", config)
     error = refused(make(source))
-    assert error.message == "apps/web: next.config.mjs does not ask for a standalone server"
+    assert error.message == "apps/web: no standalone server: next.config.mjs does not ask for one"
     assert error.hint == 'set  output: "standalone"  in next.config.mjs'
     assert error.exit_code == 2
 

@@ -346,7 +346,7 @@ def test_no_standalone_server(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "next.config.ts")
     with pytest.raises(ConfigError) as caught:
         standalone.assemble(bench.real, Settings(), "apps/web")
-    assert caught.value.message == "apps/web: next build made no .next/standalone"
+    assert caught.value.message == "apps/web: no standalone server: next build made no .next/standalone"
     assert caught.value.hint == 'set  output: "standalone"  in next.config.ts'
 
 
