@@ -150,7 +150,7 @@ def test_a_server_that_does_not_stand_alone(source: Path, config: str) -> None:
 
 def test_no_next_config(source: Path) -> None:
     (source / "next.config.mjs").unlink()
-    assert refused(make(source)).message == "apps/web: there is no next.config"
+    assert refused(make(source)).message == "apps/web: no standalone server: there is no next.config"
 
 
 @pytest.mark.parametrize("config", ['import base from "./base.mjs"; export default base;', "x = process.env.OUT"])
