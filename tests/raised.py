@@ -29,7 +29,7 @@ class Raised:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        return re.compile("(?:[A-Z_]*|s)".join(re.escape(part) for part in self.message.split(GAP)))
+        return re.compile("(?:(?:apps/)?[A-Z_]*|s)".join(re.escape(part) for part in self.message.split(GAP)))
 
 
 def raised() -> list[Raised]:

@@ -49,7 +49,9 @@ class Control:
         answer = self.ask("get var proc.green")
         found = re.search(r"value=<(-?\d+)>", answer)
         if not found:
-            raise ServiceError(f"haproxy has no share: {answer}", "restart balancer.1: its configuration sets one")
+            raise ServiceError(
+                f"haproxy has no share: {answer}", "`inv down`, then `inv up`: it starts with what is written down"
+            )
         return int(found[1])
 
     def set_green(self, threshold: int) -> None:

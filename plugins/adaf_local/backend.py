@@ -280,7 +280,10 @@ class Local(Runtime):
         try:
             running = self.supervisor.running()
             yield Finding(True, "s6 is installed")
-            yield Finding(running, "the supervisor runs" if running else "the supervisor does not run", "inv up")
+            if not running and not places.used(self.state):  # a fresh checkout lacks nothing
+                yield Finding(True, "nothing was started here yet")
+            else:
+                yield Finding(running, "the supervisor runs" if running else "the supervisor does not run", "inv up")
         except AdafError as exc:
             yield Finding(False, exc.message, exc.hint)
         for binary in {b.name: b for s in (*self.stack.services(), *self._applications()) for b in s.binaries}.values():
