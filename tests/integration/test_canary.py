@@ -193,6 +193,7 @@ def test_two_deploys_at_once_and_promote_and_a_rollback_that_pre_empts(pipeline:
         pipeline.configure()
     assert promoted.code == 0 and done.code == 0, promoted.stderr + done.stderr
     assert promoted.document["release"] == done.document["release"] != release
+    assert "  bake: " in promoted.stderr and "  undo canary-25: " in rolled.stderr, "who waits is told for what"
     assert done.document["verdict"][0]["outcome"] == "promoted"
 
 

@@ -14,6 +14,7 @@ from adaf_pipeline.workflows.releases import Releases, live_colour
 
 PATIENCE = 900.0  # seconds a promoted deploy may take to bake
 UNDO = 120.0  # seconds an undo may take
+TOLD = {"begin": "", "failed": "FAILED ", "undo": "undo "}  # of the other run, while one waits for it
 
 
 def promote(stack: Stack) -> dict[str, Json]:
@@ -62,10 +63,15 @@ def _deploy(stack: Stack) -> dict[str, Json] | None:
 
 
 def _until_gone(stack: Stack, run: str, seconds: float, unless: Callable[[], str] = lambda: "") -> str:
-    """Wait until the run ended (returns ""), or until ``unless`` says something (returns that)."""
-    deadline = time.monotonic() + seconds
+    """Wait until the run ended (returns ""), or until ``unless`` says something (returns that); tell of each step."""
+    deadline, told = time.monotonic() + seconds, len(_events(stack, run))
     while True:
         owner = lock.owner(stack.state)
+        events = _events(stack, run)
+        for event in events[told:]:
+            if event.kind in TOLD:
+                print(f"  {TOLD[event.kind]}{event.step}: {event.message}", file=sys.stderr, flush=True)
+        told = len(events)
         said = unless()
         if said or owner is None or owner["run"] != run:
             return said
