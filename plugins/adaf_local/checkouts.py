@@ -19,7 +19,7 @@ PATH, ID = "checkout", "checkout.id"
 
 def folder_id(folder: Path) -> str:
     """``device:inode:birth``, or "" where the file system knows no birth (or there is no such folder)."""
-    done = run(["stat", "--format=%d:%i:%w", str(folder)], check=False)
+    done = run(["/usr/bin/stat", "--format=%d:%i:%w", str(folder)], check=False)
     found = done.stdout.strip()
     return "" if done.code != 0 or found.endswith(":-") else found
 
