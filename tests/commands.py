@@ -10,6 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")])
 PROGRAMS = ("inv", "adaf", "nox", "./ci/env")
+NOT_RUN = {  # the only ones that no test types, and why
+    "./ci/env nox -s ci": "it is what runs the tests",
+    "./ci/env nox -s fresh": "makes whole Debian systems: run before a release",
+    "./ci/env nox -s lint": "a part of the gate",
+    "source .venv/bin/activate": "a matter of the shell",
+}
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import ROOT, Command, blocks
+from commands import NOT_RUN, ROOT, Command, blocks
 from driving import Outcome, Pipeline
 
 PAGE = ROOT / "docs" / "quickstart.md"
-NOT_RUN = {
-    "source .venv/bin/activate": "a matter of the shell",
-}
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 
 import pytest
-from commands import PAGES, PROGRAMS, ROOT, Command, blocks, inline
+from commands import NOT_RUN, PAGES, PROGRAMS, ROOT, Command, blocks, inline
 from invoke.parser import Parser
 
 from adaf_pipeline.tasks import namespace
@@ -19,12 +19,6 @@ RUN_BY = {
     "docs/tasks.md": "tests/unit/test_tasks_doc.py",
     "docs/plugins.md": "tests/integration/test_author.py",
     "docs/applications.md": "tests/integration/test_flask.py",
-}
-NOT_RUN = {
-    "./ci/env nox -s ci": "it is what runs the tests",
-    "./ci/env nox -s fresh": "makes whole Debian systems: run before a release",
-    "./ci/env nox -s lint": "a part of the gate",
-    "source .venv/bin/activate": "a matter of the shell",
 }
 
 
