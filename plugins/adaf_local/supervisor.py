@@ -131,7 +131,10 @@ class Supervisor:
         """Start it; without a ``down`` file a new supervisor starts it as well."""
         run(["s6-svdt-clear", str(self.scan / name)], account=self.account, check=False)
         (self.scan / name / "down").unlink(missing_ok=True)
-        run(["s6-svc", "-u", str(self.scan / name)], account=self.account)
+        # on a busy machine a supervisor was seen to answer s6-svok and, just after, not to listen
+        told = ["s6-svc", "-u", str(self.scan / name)]
+        if not self._until(lambda: run(told, account=self.account, check=False).code == 0, 5):
+            run(told, account=self.account)  # says why
 
     def down(self, name: str, grace: float) -> None:
         """Stop it by its own stop signal; after ``grace`` seconds s6 kills it. A killed supervisor is waited for."""
