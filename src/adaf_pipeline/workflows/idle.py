@@ -13,7 +13,7 @@ from adaf_pipeline.plan import Run
 from adaf_pipeline.roles import App
 from adaf_pipeline.service import Ref
 from adaf_pipeline.workflows import probe, processes
-from adaf_pipeline.workflows.releases import Releases
+from adaf_pipeline.workflows.releases import Releases, live_colour
 
 WARM_RATE = 20.0  # requests/s: below what any application serves while it is cold
 
@@ -34,7 +34,10 @@ def start(run: Run, app: App, colour: str, release: str, config: Json, within: f
         run.progress(f"waiting for the last requests on {colour}")
         run.wait(0.5)
     stack.runtime.stop(processes.of_colour(stack, app, colour), run.progress)
-    Releases(stack.state).hold(colour, processes.content(app, release, config))
+    releases = Releases(stack.state)
+    if releases.confirmed() == colour:  # a run died before its pivot: what was confirmed here is not what comes now
+        releases.confirm(live_colour(stack))
+    releases.hold(colour, processes.content(app, release, config))
     try:
         stack.runtime.start(services, run.progress)
     except ServiceError as exc:

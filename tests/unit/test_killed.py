@@ -1,0 +1,56 @@
+"""What `kill -9` leaves, over fakes: at each step of a deploy, and again in the one after it."""
+
+from __future__ import annotations
+
+import pytest
+from deploy_world import change, weights
+from test_processes import release
+
+from adaf_pipeline.engine import Engine
+from adaf_pipeline.event import Event
+from adaf_pipeline.requests import DeployRequest, RollbackRequest
+from adaf_pipeline.stack import Stack
+from adaf_pipeline.workflows.releases import Releases, live_colour
+
+
+class Killed(BaseException):
+    """Nobody catches it, and nothing is undone."""
+
+
+def killed(stack: Stack, monkeypatch: pytest.MonkeyPatch, step: str, *, after: bool = False) -> None:
+    """A deploy that dies at the beginning of ``step``, or when that has just acted."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_undo", lambda *_args: None)
+
+        def dies(event: Event) -> None:
+            if (event.kind, event.step) == ("done" if after else "begin", step):
+                raise Killed
+
+        with pytest.raises(Killed):
+            Engine(stack, (dies,)).run(DeployRequest(canary=(20.0, 50.0)))
+
+
+def held(stack: Stack, colour: str) -> str:
+    return str(Releases(stack.state).colours()[colour]["release"])
+
+
+def weights_of(stack: Stack) -> dict[str, float]:
+    return {colour: percent for colour, percent in stack.balancer.share().items() if percent}
+
+
+def test_a_canary_is_not_what_is_live_only_because_its_place_was_confirmed_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(stack)
+    change(stack, "two\n")
+    killed(stack, monkeypatch, "bake")
+    second = held(stack, "green")
+    assert live_colour(stack) == "green", "it has all visitors"
+    change(stack, "three\n")
+    killed(stack, monkeypatch, "canary-20", after=True)
+    third = held(stack, "blue")
+    assert weights_of(stack) == {"blue": 20.0, "green": 80.0}
+    assert live_colour(stack) == "green"
+    result = Engine(stack).run(RollbackRequest())
+    assert (result.document["release"], result.document["replaced"]) == (second, third)
+    assert weights(result) == {"green": 100.0}
