@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from deploy_world import change, weights
 from test_processes import release
@@ -10,6 +12,8 @@ from adaf_pipeline.engine import Engine
 from adaf_pipeline.event import Event
 from adaf_pipeline.requests import DeployRequest, RollbackRequest
 from adaf_pipeline.stack import Stack
+from adaf_pipeline.testing.balancer import FakeBalancer
+from adaf_pipeline.testing.runtime import FakeRuntime
 from adaf_pipeline.workflows.releases import Releases, live_colour
 
 
@@ -54,3 +58,28 @@ def test_a_canary_is_not_what_is_live_only_because_its_place_was_confirmed_once(
     result = Engine(stack).run(RollbackRequest())
     assert (result.document["release"], result.document["replaced"]) == (second, third)
     assert weights(result) == {"green": 100.0}
+
+
+def test_rollback_to_a_third_release_first_takes_the_visitors_off_its_place(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = release(stack)
+    change(stack, "two\n")
+    release(stack)
+    change(stack, "three\n")
+    live = release(stack)
+    change(stack, "four\n")
+    killed(stack, monkeypatch, "canary-20", after=True)
+    assert weights_of(stack) == {"blue": 80.0, "green": 20.0}
+    runtime, balancer = cast(FakeRuntime, stack.runtime), cast(FakeBalancer, stack.balancer)
+    stop, shares = runtime.stop, []
+
+    def stopped(names: list[str], progress: object) -> None:
+        shares.extend(balancer.share()["green"] for name in names if name.startswith("web.green"))
+        stop(names, progress)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runtime, "stop", stopped)
+    result = Engine(stack).run(RollbackRequest(to=first))
+    assert result.document["ok"], result.document
+    assert (result.document["release"], live) == (first, held(stack, "blue"))
+    assert shares == [0.0]

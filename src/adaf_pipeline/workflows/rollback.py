@@ -47,7 +47,16 @@ def gather(stack: StackView, request: RollbackRequest) -> Facts:
     warm = held(back) == target and up
     content = colours.get(back, {}) if warm else processes.content(app, target, config_digest(stack))
     workers = bool(content.get("workers") or processes.amiss(stack, app, live) or colours.get(live, {}).get("workers"))
-    return {"current": current, "target": target, "back": back, "warm": warm, "app": app.name, "workers": workers}
+    left = not warm and back != live and stack.balancer.share().get(back, 0) > 0  # by a canary whose run died
+    return {
+        "current": current,
+        "target": target,
+        "back": back,
+        "warm": warm,
+        "settle": left,
+        "app": app.name,
+        "workers": workers,
+    }
 
 
 def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
@@ -64,6 +73,10 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         except UnhealthyError as exc:
             hint = f"release {facts['current']} still serves; {exc.hint}"
             raise UnhealthyError(exc.message, hint, detail=exc.detail) from exc
+
+    def settle(_run: Run) -> Json:
+        stack.balancer.set_share({other(back): 100.0, back: 0.0})
+        return dict(stack.balancer.share())
 
     def stop(run: Run) -> Json:
         if not stack.balancer.share().get(back, 0):
@@ -101,6 +114,9 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         return counted
 
     steps = [] if facts["warm"] else [Step("start", f"{target} starts again as {name}", start, undo=stop)]
+    if facts["settle"]:
+        why = f"a run that died left {back} a share: all visitors to {other(back)} while it is replaced"
+        steps.insert(0, Step("settle", why, settle, say=describe_share))
     steps += [
         Step("ready", f"{name} answers: never roll back to what does not", answers),
         Step(
