@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-from deploy_world import change, weights
-from test_processes import release
+from deploy_world import change, deploy, weights
+from test_processes import MAIL, again, release, running
 
 from adaf_pipeline.engine import Engine
 from adaf_pipeline.event import Event
-from adaf_pipeline.requests import DeployRequest, RollbackRequest
+from adaf_pipeline.requests import DeployRequest, RollbackRequest, UpRequest
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.runtime import FakeRuntime
+from adaf_pipeline.workflows import processes, status
 from adaf_pipeline.workflows.releases import Releases, live_colour
 
 
@@ -83,3 +84,29 @@ def test_rollback_to_a_third_release_first_takes_the_visitors_off_its_place(
     assert result.document["ok"], result.document
     assert (result.document["release"], live) == (first, held(stack, "blue"))
     assert shares == [0.0]
+
+
+def test_workers_of_a_switch_that_died_are_nobodys(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = again(stack, MAIL)
+    first = release(stack)
+    change(stack, "two\n")
+    runtime = cast(FakeRuntime, stack.runtime)
+    start = runtime.start
+
+    def dies(services: tuple[object, ...], progress: object) -> None:
+        if any(service.role == "worker" for service in services):  # type: ignore[attr-defined]
+            raise Killed
+        start(services, progress)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_undo", lambda *_args: None)
+        patch.setattr(runtime, "start", dies)
+        with pytest.raises(Killed):
+            deploy(stack)
+    second = held(stack, "green")
+    assert running(stack, "web.mail") == {"web.mail.1": first}
+    assert live_colour(stack) == "green"
+    assert processes.amiss(stack, stack.apps["web"], "green") == ["web.mail.1"]
+    assert not status.status(stack)["ok"]
+    assert Engine(stack).run(UpRequest()).document["ok"]
+    assert running(stack, "web.mail") == {"web.mail.1": second}

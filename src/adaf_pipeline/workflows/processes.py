@@ -66,18 +66,20 @@ def amiss(stack: StackView, app: App, live: str) -> list[str]:
 def switch(run: Run, app: App, colour: str) -> Json:
     """The workers of ``colour``'s release run, and no others: each has ended before its successor starts.
 
-    Written down before it is done. UnhealthyError for one that does not start or does not stay; "" = none at all.
+    They are nobody's until it is done: a run that is killed meanwhile leaves them amiss. UnhealthyError for one that
+    does not start or does not stay; "" = none at all.
     """
     stack, releases = run.stack, Releases(run.stack.state)
     wanted = workers(app, releases.colours().get(colour, {}))
     ids = {service.id for service in wanted}
     observed = stack.runtime.observe()
-    releases.give_workers(colour)
+    releases.give_workers("")
     stack.runtime.stop([n for n in observed if observed[n].role == "worker" and n not in ids], run.progress)
     try:
         stack.runtime.start(wanted, run.progress)
     except ServiceError as exc:
         raise UnhealthyError(exc.message, exc.hint, detail=exc.detail) from exc
+    releases.give_workers(colour)
     if wanted:
         _stay(run, ids)
     return {"workers": sorted(ids)}

@@ -124,7 +124,7 @@ class Releases:
         self._note_colours(confirmed=colour)
 
     def workers(self) -> str:
-        """The colour whose release the workers run, or "": they have none of their own, and there is one set."""
+        """The colour whose release all workers run, or "": there are none, or a switch was broken off."""
         return str(self._read(self.state / "colours.json", {}).get("workers", ""))
 
     def give_workers(self, colour: str) -> None:
