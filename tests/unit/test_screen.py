@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -298,3 +299,68 @@ def test_a_whole_deploy_over_fakes_is_told_live(stack: Stack, monkeypatch: pytes
     assert not [code for code in ("\x1b[3", "\x1b[9", "\x1b[?1049") if code in written.replace("\x1b[39", "")]
     after = written.rpartition("\x1b[2K")[2]
     assert "✓ confirm" in after and "done in" in after
+
+
+class Stalled(Terminal):
+    """Somebody pressed Ctrl-S: what is written waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.waits = threading.Event()
+
+    def write(self, words: str) -> int:
+        if not self.goes_on.is_set():
+            self.waits.set()
+            assert self.goes_on.wait(20)
+        return super().write(words)
+
+
+def test_a_terminal_that_takes_nothing_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Stalled()
+    screen = LiveScreen(console(terminal, {"TERM": "xterm"}))
+    run = Run()
+    run.observers.append(screen)
+    run.to("canary-5")
+    terminal.goes_on.clear()
+    assert terminal.waits.wait(5), "a frame is being written"
+    teller = threading.Thread(target=lambda: run.watched(12).failed(), daemon=True)
+    teller.start()
+    teller.join(2)
+    stuck = teller.is_alive()
+    terminal.goes_on.set()
+    screen.close()
+    assert not stuck
+    assert "FAILED" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("where", ["frame", "story"])
+def test_a_bug_in_a_drawing_does_not_hide_how_the_run_ended(
+    where: str, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+    def broken(*_args: object) -> list[Any]:
+        raise KeyError("window")
+
+    monkeypatch.setattr(f"adaf_pipeline.tasks.live.{where}", broken)
+    terminal = Terminal()
+    screen = LiveScreen(console(terminal, {"TERM": "xterm"}))
+    assert Engine(stack, (screen,)).run(DeployRequest(canary=(20.0,))).document["ok"]
+    screen.close()
+    assert "the screen broke: KeyError: 'window'" in terminal.getvalue()
+
+
+def test_an_event_that_the_screen_does_not_understand_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    screen = LiveScreen(console(terminal, {"TERM": "xterm"}))
+    run = Run()
+    run.observers = [screen]
+    run.to("services")
+    run.tell("progress", "services", "a plugin's own figures", watch={"served": {"blue": 3}})
+    run.tell("done", "services", "all ready", output={}, seconds=1.0)
+    screen.close()
+    assert "services" in terminal.getvalue() and "the screen broke" in terminal.getvalue()

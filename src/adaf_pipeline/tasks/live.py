@@ -1,6 +1,7 @@
 """The live screen: one frame that is redrawn while a run goes on, and its story when the run is over.
 
-Only a thread of its own draws: a signal raises in the main thread, and must not do so in the middle of a frame.
+Only a thread of its own draws: a signal raises in the main thread, and must not do so in the middle of a frame; and a
+terminal that takes nothing (Ctrl-S, a connection that hangs) stops that thread, never the run.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
+from adaf_pipeline.errors import InterruptedRunError
 from adaf_pipeline.event import Event
 from adaf_pipeline.tasks.board import Board
 from adaf_pipeline.tasks.console import Screen
@@ -31,9 +33,12 @@ class LiveScreen(Screen):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.board = Board()
-        self._lock = threading.RLock()  # an interrupt that is acknowledged speaks while the main thread holds it
+        # Held to look at the board or to tell it, and never while something is written. An interrupt that is
+        # acknowledged speaks while the main thread holds it.
+        self._lock = threading.RLock()
         self._over = threading.Event()
         self._woken = False
+        self._broke = ""  # a bug of ours in what is drawn; the run has nothing to do with it
         self._before: Any = None
         self._drawn: list[int] = []  # widths of the lines of the last frame
         self._width = 0
@@ -47,8 +52,13 @@ class LiveScreen(Screen):
         self._thread = threading.Thread(target=self._draw, name="screen", daemon=True)
 
     def __call__(self, event: Event) -> None:
-        with self._lock:
-            self.board.tell(event)
+        try:
+            with self._lock:
+                self.board.tell(event)
+        except InterruptedRunError:
+            raise
+        except Exception as exc:  # noqa: BLE001  a plugin may put anything into an event
+            self._broke = f"{type(exc).__name__}: {exc}"
         if event.kind == "begin" and not self._live.is_started and not self._over.is_set():
             self._start()
 
@@ -68,22 +78,32 @@ class LiveScreen(Screen):
         self._thread.join(5)
         if self._before is not None:
             signal.signal(signal.SIGCONT, self._before)
-        with contextlib.suppress(OSError), self._lock:
+        with contextlib.suppress(OSError, ValueError):
             self._settle()
             self._live.stop()
-            for line in story(self.board, self._paper()):
+            for line in self._story():
                 self.console.print(line)
+
+    def _story(self) -> list[Text]:
+        try:
+            lines = story(self.board, self._paper())
+        except Exception as exc:  # noqa: BLE001  how the run ended is still to be said
+            self._broke, lines = f"{type(exc).__name__}: {exc}", []
+        return [*lines, *([Text(f"the screen broke: {self._broke}")] if self._broke else [])]
 
     def _continued(self, _number: int, _frame: FrameType | None) -> None:
         self._woken = True
 
     def _draw(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal is gone: the run goes on without us
+        try:
             while not self._over.is_set():
-                with self._lock:
-                    self._settle()
-                    self._live.refresh()
+                self._settle()
+                self._live.refresh()
                 self._over.wait(PERIOD)
+        except OSError:  # the terminal is gone: the run goes on without us
+            return
+        except Exception as exc:  # noqa: BLE001  told at the end
+            self._broke = f"{type(exc).__name__}: {exc}"
 
     def _settle(self) -> None:
         """Make up for what moved the cursor behind rich's back, so that the next frame covers the last one."""
@@ -108,6 +128,7 @@ class LiveScreen(Screen):
         if self._over.is_set() or not self.board.rows:
             lines: list[Text] = []
         else:
-            lines = frame(self.board, self._paper())
+            with self._lock:
+                lines = frame(self.board, self._paper())
         self._drawn = [line.cell_len for line in lines]
         return Text("\n", no_wrap=True).join(lines)
