@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from adaf_pipeline import control, journal, lock
-from adaf_pipeline.errors import AdafError, PreconditionError
+from adaf_pipeline.errors import AdafError, InterruptedRunError, PreconditionError
 from adaf_pipeline.event import Event, EventKind, Json
 from adaf_pipeline.interrupts import Interrupts
 from adaf_pipeline.plan import Facts, Plan, Step
@@ -272,11 +272,13 @@ class Engine:
             self._observe(Event(event.run, event.seq, event.at, "progress", "", trouble, {}))
 
     def _observe(self, event: Event) -> None:
-        """A terminal or a pipe that went away must never decide whether a run is undone: it is just not told any more."""
+        """A terminal that went away, or a bug there, must never decide whether a run is undone: it is told no more."""
         for observer in self.observers:
             try:
                 observer(event)
-            except (OSError, ValueError, SystemExit):
+            except InterruptedRunError:  # a signal that came just then
+                raise
+            except (Exception, SystemExit):  # noqa: BLE001
                 self.observers = tuple(o for o in self.observers if o is not observer)
 
 

@@ -22,6 +22,7 @@ class Interrupts:
         self._ignored = ignored
         self._shields = 0
         self._undoing = False
+        self._raised = False
         self.pending = ""
 
     @contextlib.contextmanager
@@ -54,16 +55,17 @@ class Interrupts:
         self._undoing = True
 
     def check(self) -> None:
-        """Raise what came while shielded. Raised once: what follows is the undo."""
+        """Raise what came while shielded; and again what was raised, but caught by somebody who meant another error."""
         if self.pending and not self._undoing:
-            self._undoing = True
-            name, self.pending = self.pending, ""
-            raise InterruptedRunError(f"interrupted by {name}", "run the task again when you are ready")
+            self._raised = True
+            raise InterruptedRunError(f"interrupted by {self.pending}", "run the task again when you are ready")
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self._undoing:
             self._ignored(name)
+            return
+        if self._raised:  # on its way up: what cleans up there is not broken off
             return
         self.pending = name
         if not self._shields:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from adaf_pipeline import hooks
-from adaf_pipeline.errors import PluginError
+from adaf_pipeline.errors import InterruptedRunError, PluginError
 from adaf_pipeline.hooks import Backend
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class Registry:
             arguments = {"stack": stack, "event": event}
             try:
                 implementation.function(*(arguments[a] for a in implementation.argnames))
+            except InterruptedRunError:  # a signal that came just then is not the plugin's failure
+                raise
             except Exception as exc:  # noqa: BLE001
                 trouble.append(f"plugin {plugin}: adaf_event: {type(exc).__name__}: {exc}")
                 self.broken[plugin] = f"adaf_event: {type(exc).__name__}: {exc}"

@@ -211,6 +211,35 @@ def test_a_signal_undoes_and_ends_with_130(tmp_path: Path, script: Script, numbe
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_that_somebody_caught_ends_the_run_all_the_same(tmp_path: Path, script: Script) -> None:
+    def careless(run: Run) -> Json:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except AdafError:
+            script.did.append("caught")
+        os.kill(os.getpid(), signal.SIGINT)  # again, while it is on its way
+        run.wait(5)
+        raise AssertionError("not interrupted")
+
+    script.step("one", careless)
+    result, _seen = run(tmp_path, script)
+    assert script.did == ["one", "caught", "undo one"]
+    assert result.document["exit"] == 130
+
+
+@pytest.mark.parametrize("bug", [KeyError("window"), AttributeError("items"), AdafError("mine")])
+def test_an_observer_with_a_bug_does_not_stop_the_undo(tmp_path: Path, script: Script, bug: Exception) -> None:
+    def broken(event: Event) -> None:
+        if event.kind == "undo":
+            raise bug
+
+    script.step("one")
+    script.step("two", fail())
+    stack = fake_stack(tmp_path, plugins={"script": script})
+    assert Engine(stack, (broken,)).run(Ask()).document["error"] == "broken"
+    assert script.did == ["one", "two", "undo two", "undo one"]
+
+
 def test_a_second_signal_does_not_break_the_undo(tmp_path: Path, script: Script) -> None:
     def again(_run: Run) -> Json:
         os.kill(os.getpid(), signal.SIGINT)
