@@ -22,7 +22,7 @@ from adaf_local.launch import Launch
 from adaf_local.logs import Log
 from adaf_local.probing import probe
 from adaf_local.supervisor import Supervisor, check_installed
-from adaf_pipeline.errors import AdafError, PreconditionError
+from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
 from adaf_pipeline.process import Account
 from adaf_pipeline.roles import Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
 from adaf_pipeline.service import Probe, Ref, Service, Services
@@ -45,7 +45,11 @@ class Local(Runtime):
 
     @cached_property
     def state(self) -> Path:  # type: ignore[override]
-        return places.stack_state(self.stack.name, self.stack.checkout)
+        name = self.stack.name
+        if places.is_taken(name):  # a purge would delete what is there
+            where = self.stack.config.sources.where("name")
+            raise ConfigError(f"{where}: {name} is the name of a folder of the runtime's own", "choose another name")
+        return places.stack_state(name, self.stack.checkout)
 
     @cached_property
     def account(self) -> Account | None:  # type: ignore[override]

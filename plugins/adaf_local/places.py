@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from adaf_pipeline.process import Account, find_account, run
 
 ACCOUNT = "adaf"
 ROOT_STATE = Path("/var/lib/adaf")
+SHARED = ("tools", "blocks")  # beside the stacks, and of all of them
 PLAIN = set(" ._-+@~/")  # besides letters and digits: what no server's configuration file takes for syntax
 
 
@@ -27,6 +29,11 @@ def state_root(uid: int, home: Path) -> Path:
     if not given.startswith("/"):  # the specification: a relative one is to be ignored
         given = ""
     return (Path(given) if given else home / ".local" / "state") / "adaf"
+
+
+def is_taken(name: str) -> bool:
+    """Whether a stack of this name would have its directory where something else has its place."""
+    return name in SHARED or re.fullmatch("local-[0-9a-f]{10}", name) is not None
 
 
 def stack_id(name: str, checkout: Path) -> str:
