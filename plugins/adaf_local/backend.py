@@ -22,7 +22,8 @@ from adaf_local.launch import Launch
 from adaf_local.logs import Log
 from adaf_local.probing import probe
 from adaf_local.supervisor import Supervisor, check_installed
-from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
+from adaf_pipeline import lock
+from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ServiceError
 from adaf_pipeline.process import Account
 from adaf_pipeline.roles import Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
 from adaf_pipeline.service import Probe, Ref, Service, Services
@@ -225,7 +226,18 @@ class Local(Runtime):
         self.supervisor.end()
         if purge:
             progress(f"deleting {self.state}")
-            shutil.rmtree(self.state, ignore_errors=True)
+            self._delete()
+
+    def _delete(self) -> None:
+        """The lock goes last: whoever comes while a big database is deleted must not begin in what is left of it."""
+        for path in [path for path in self.state.iterdir() if path.name != lock.FILE]:
+            places.remove(path)
+        stays = sorted(path.name for path in self.state.iterdir() if path.name != lock.FILE)
+        if stays:
+            raise ServiceError(
+                f"{self.state / stays[0]}: cannot be deleted", "look at it, then `inv down --purge` again"
+            )
+        shutil.rmtree(self.state, ignore_errors=True)
 
     def observe(self) -> Mapping[str, Observed]:
         seen = {}

@@ -11,17 +11,27 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaf_pipeline.errors import LockedError
+from adaf_pipeline.errors import LockedError, PreconditionError
 from adaf_pipeline.event import Json
 
+FILE = "lock"
 GLANCES = 1.0  # seconds in which those who only look (they hold it shared for a moment) are waited for
 RECORD = 1024  # bytes, always: an owner's record replaces the one before as a whole
 
 
 @contextlib.contextmanager
 def held(state: Path, task: str, run: str) -> Iterator[None]:
-    """Hold the stack exclusively; LockedError names the owner, since when, and what for."""
-    file = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Hold the stack exclusively; LockedError names the owner, since when, and what for.
+
+    PreconditionError when there is no writing there.
+    """
+    try:
+        file = os.open(state / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise PreconditionError(
+            f"{state / FILE}: cannot be written: {exc.strerror}",
+            "the stack's directory is on a disk that takes nothing",
+        ) from exc
     try:
         deadline = time.monotonic() + GLANCES
         while True:
@@ -33,6 +43,8 @@ def held(state: Path, task: str, run: str) -> Iterator[None]:
                 if holder is not None or time.monotonic() > deadline:
                     raise _locked(holder) from None
                 time.sleep(0.02)
+        if not os.fstat(file).st_nlink:  # the run before purged the stack: this lock is nobody's any more
+            raise _locked(None)
         record = {"pid": os.getpid(), "who": who(), "since": time.time(), "task": task, "run": run}
         with contextlib.suppress(OSError):  # the lock is what counts; only its owner's name is missing on a full disk
             os.pwrite(file, json.dumps(record).encode().ljust(RECORD), 0)
@@ -46,7 +58,7 @@ def held(state: Path, task: str, run: str) -> Iterator[None]:
 def owner(state: Path) -> dict[str, Json] | None:
     """The record of the living owner, or None when the lock is free (a pure read)."""
     try:
-        file = os.open(state / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(state / FILE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
