@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,14 +12,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from adaf_pipeline.errors import ConfigError, PreconditionError
+from adaf_pipeline.process import run
 from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace, variables
 from adaf_pipeline.service import Binary, Limits, Port, Probe, Ref, Service, Text, argv, text
-from adaf_python import command, packages, settings, typecheck
+from adaf_python import command, layout, packages, settings, typecheck
 
 PYTHON = Binary("python3", "python3", supported=("3.9", "4"))
 SKIPPED = {"__pycache__", "node_modules", "venv"}  # besides everything whose name starts with a dot: .git, .venv, .env
 TARGET = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):[A-Za-z_][\w.]*(?:\(.*\))?")  # WSGI and ASGI servers' way
-MTIME = 315_532_800  # 1980-01-01: equal inputs give equal artefacts
 
 
 class PythonApp(App):
@@ -106,17 +105,14 @@ class PythonApp(App):
         return typecheck.check(place, self.stack.account)
 
     def build(self, place: Workplace) -> None:
-        """Copy, with modes and times that do not depend on the checkout; then what it requires, as the account."""
-        files = _files(place.source)
-        for name in files:
-            source, target = place.source / name, place.output / name
-            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-            target.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
-            os.utime(target, (MTIME, MTIME))
-        for directory, _, _ in os.walk(place.output, topdown=False):
-            Path(directory).chmod(0o755)
-            os.utime(directory, (MTIME, MTIME))
+        """Copy, with modes and times that do not depend on the checkout; then what it requires. All as the account."""
+        files = self.inputs()  # and nothing that an earlier build left in the copy
+        if self.stack.account is None:
+            layout.lay_out(place.source, place.output, list(files))
+        else:
+            program = Path(layout.__file__).read_text()  # the account may not be able to read it where it lies
+            words = [self._pip.python, "-I", "-c", program, str(place.source), str(place.output)]
+            run(words, account=self.stack.account, stdin=os.fsencode("\0".join(files)), timeout=600)
         with open(place.log, "a") as log:
             log.write(f"{self.name}: {len(files)} files copied\n")
         place.progress(f"{self.name}: {len(files)} files")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,11 +14,12 @@ import pytest
 
 import adaf_python
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ProcessError
-from adaf_pipeline.process import Completed
+from adaf_pipeline.process import Account, Completed
 from adaf_pipeline.roles import App, Binding, Problem, StackView, Workplace
 from adaf_pipeline.service import Ref, SecretUse, text
 from adaf_python import packages, typecheck
-from adaf_python.backend import MTIME, PythonApp
+from adaf_python.backend import PythonApp
+from adaf_python.layout import MTIME
 
 DATABASE = Binding(
     {"DATABASE_HOST": text(Ref("endpoint", "database", "primary", "host"))}, (SecretUse("database-app"),)
@@ -141,6 +143,46 @@ def test_equal_inputs_give_equal_artefacts(source: Path, tmp_path: Path) -> None
     assert oct(found["lib/part.py"].st_mode & 0o777) == "0o644"
     assert {stat.st_mtime for stat in found.values()} == {MTIME}
     assert "6 files" in there.log.read_text()
+
+
+def test_what_the_account_planted_in_its_copy_leads_nobody_astray(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of root")
+    there = place(tmp_path, tmp_path / "copy")
+    shutil.copytree(source, there.source)
+    (there.source / "planted.txt").symlink_to(secret)  # by the setup.py of a package, in an earlier build
+    (there.source / "left.py").write_text("")
+    app = make(source)
+    app.build(there)
+    assert not {"planted.txt", "left.py"} & {path.name for path in there.output.rglob("*")}
+    (there.source / "app.py").unlink()
+    (there.source / "app.py").symlink_to(secret)
+    shutil.rmtree(there.output)
+    there.output.mkdir()
+    with pytest.raises(OSError, match="symbolic links"):
+        app.build(there)
+
+
+def test_files_are_laid_out_by_the_account_where_there_is_one(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, seen = Account("adaf", 990, 990, tmp_path), []
+
+    def run(words: list[str], **more: Any) -> Completed:
+        seen.append((words, more))
+        return Completed(tuple(words), 0, "", "")
+
+    monkeypatch.setattr("adaf_python.backend.run", run)
+    app, there = make(source), place(tmp_path, source)
+    runtime = SimpleNamespace(resolve=lambda _ref: "py")
+    vars(app.stack).update(account=account, state=tmp_path, runtime=runtime)
+    app.build(there)
+    [(words, more)] = seen
+    assert not list(there.output.iterdir()), "not one byte of it by us"
+    assert (words[0], words[-2:], more["account"]) == ("py", [str(source), str(there.output)], account)
+    assert more["stdin"].split(b"\0") == [os.fsencode(name) for name in app.inputs()]
 
 
 def test_the_service_of_a_colour() -> None:
