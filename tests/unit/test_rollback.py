@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from deploy_world import change, deploy, weights
@@ -14,6 +15,7 @@ from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.app import FakeApp
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.runtime import FakeRuntime
+from adaf_pipeline.workflows import rollback
 
 
 def test_a_warm_release_that_does_not_start_does_not_stop_up(stack: Stack) -> None:
@@ -111,3 +113,61 @@ def test_up_after_a_reboot_brings_back_what_was_live(stack: Stack) -> None:
     result = Engine(stack).run(UpRequest())
     assert result.document["release"] == release
     assert stack.runtime.observe()["web.blue.1"].ready
+
+
+def settings(stack: Stack, monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    """adaf.yaml says another environment for the application."""
+    made = FakeApp.service
+
+    def service(app: FakeApp, *which: Any) -> Any:
+        return replace(made(app, *which), environment={"LOG_LEVEL": (level,)})
+
+    monkeypatch.setattr(stack.apps["web"], "service", service.__get__(stack.apps["web"]))
+
+
+def test_rollback_after_a_deploy_of_other_settings_goes_back_to_the_settings_not_to_an_older_release(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    second = deploy(stack).document["release"]
+    settings(stack, monkeypatch, "worse")
+    assert deploy(stack).document["release"] == second
+    result = Engine(stack).run(RollbackRequest())
+    assert result.document["ok"], result.document
+    assert (result.document["release"], weights(result)) == (second, {"green": 100.0})
+    assert "with the settings that it had before" in result.lines[0]
+    again = Engine(stack).run(RollbackRequest())  # what was left is not gone back to
+    assert (again.document["release"], again.document["replaced"]) == (first, second)
+
+
+def test_settings_that_were_taken_back_leave_their_release_good(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    second = deploy(stack).document["release"]
+    settings(stack, monkeypatch, "worse")
+    deploy(stack)
+    Engine(stack).run(RollbackRequest())
+    change(stack, "three\n")
+    deploy(stack)
+    assert Engine(stack).run(RollbackRequest()).document["release"] == second
+
+
+def test_after_down_and_up_a_release_runs_with_the_settings_of_today(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = deploy(stack).document["release"]
+    change(stack, "two\n")
+    deploy(stack)
+    settings(stack, monkeypatch, "better")
+    deploy(stack)
+    cast(FakeRuntime, stack.runtime).running.clear()
+    up = Engine(stack).run(UpRequest())
+    assert up.document["outdated"] is False and len(up.lines) == 2
+    assert Engine(stack).run(RollbackRequest()).document["release"] == first  # both colours have the new settings
+
+
+def test_a_rollback_says_what_else_the_probes_met() -> None:
+    document: dict[str, Any] = {"url": "http://x", "release": "aa", "replaced": "bb", "flip_seconds": 0.004}
+    said = list(rollback._report({**document, "receipt": {"sent": 402, "lost": 0, "errors": 121}}))
+    assert said[1].endswith("402 sent, 0 lost, 121 errors") and "inv logs --service proxy.1" in said[2]

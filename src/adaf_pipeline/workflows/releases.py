@@ -171,7 +171,8 @@ class Releases:
             if entry.get("outcome") != "live":
                 continue
             runs[release] = entry.get("run")
-            back = entry.get("task") == "rollback" and release in good and replaced in good[good.index(release) :]
+            # of two deploys of one release the first one's settings are good, and so is the release
+            back = entry.get("task") == "rollback" and release in good and replaced in good[good.index(release) + 1 :]
             if back:  # going back says that what was there is not good; going forward again says that it is
                 good.remove(replaced)
             else:

@@ -15,11 +15,15 @@ from adaf_pipeline.workflows.releases import Releases, live_colour, other
 from adaf_pipeline.workflows.up import config_digest, describe_share
 from adaf_pipeline.workflows.watch import Watch
 
+SETTINGS = " with the settings that it had before"
 AFTER = 2.0  # seconds of probes after the flip, for the receipt
 
 
 def gather(stack: StackView, request: RollbackRequest) -> Facts:
-    """Pure: from which release to which, and whether that one is still running."""
+    """Pure: from which release to which, and whether that one is still running.
+
+    After a deploy that changed nothing but settings the two are one release, and the other colour has it as it was.
+    """
     releases = Releases(stack.state)
     live = live_colour(stack)
     if not live:
@@ -31,6 +35,8 @@ def gather(stack: StackView, request: RollbackRequest) -> Facts:
 
     if stack.balancer.share().get(live, 0) < 100 and not request.to:
         back, target, current = live, held(live), held(other(live))  # a canary whose run died: off with it
+    elif not request.to and _only_settings(stack, releases, live):
+        back, target, current = other(live), held(live), held(live)
     else:
         current = held(live)
         target = releases.find(request.to) if request.to else releases.previous_good(current)
@@ -57,6 +63,19 @@ def gather(stack: StackView, request: RollbackRequest) -> Facts:
         "app": app.name,
         "workers": workers,
     }
+
+
+def _only_settings(stack: StackView, releases: Releases, live: str) -> bool:
+    """The newest change was a deploy of the release that was live, with other settings; the one before is still warm."""
+    colours, app = releases.colours(), next(iter(stack.apps.values()))
+    now, before = colours.get(live, {}), colours.get(other(live), {})
+    newest = next((entry for entry in reversed(releases.history()) if entry.get("outcome") == "live"), {})
+    return (
+        newest.get("task") == "deploy"
+        and newest.get("release") == newest.get("replaced") == now.get("release") == before.get("release")
+        and now.get("config") != before.get("config")
+        and not processes.sick(stack, processes.names(app, other(live)))
+    )
 
 
 def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
@@ -121,7 +140,7 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         Step("ready", f"{name} answers: never roll back to what does not", answers),
         Step(
             "flip",
-            f"all visitors from {facts['current']} to {target}",
+            f"all visitors from {facts['current']} to {target}{SETTINGS if facts['current'] == target else ''}",
             flip,
             pivot=True,
             say=lambda o: f"{describe_share(o['share'])} after {o['flip_seconds'] * 1000:.0f} ms",
@@ -154,10 +173,16 @@ def _result(run: Run) -> Mapping[str, Json]:
 
 
 def _report(document: Mapping[str, Json]) -> Iterable[str]:
-    receipt = document["receipt"] or {}
+    receipt, release = document["receipt"] or {}, document["release"]
+    said = f"release {release} is live instead of {document['replaced']}"
+    if release == document["replaced"]:
+        said = f"release {release} is live{SETTINGS}; adaf.yaml has the newer ones, which the next deploy brings"
+    errors = receipt.get("errors", 0)
     return [
-        f"{document['url']}   release {document['release']} is live instead of {document['replaced']}",
-        f"  the flip took {document['flip_seconds'] * 1000:.0f} ms; probes: {receipt.get('sent', 0)} sent, "
-        f"{receipt.get('lost', 0)} lost",
-        "next: inv status | inv releases | inv deploy --canary",
+        f"{document['url']}   {said}",
+        f"  the flip took {document['flip_seconds'] * 1000:.0f} ms; probes: {receipt.get('sent', 0):,} sent, "
+        f"{receipt.get('lost', 0):,} lost, {errors:,} errors",
+        "next: inv status | "
+        + ("inv logs --service proxy.1 | " if errors else "")
+        + "inv releases | inv deploy --canary",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 
 from adaf_pipeline.errors import PreconditionError, ServiceError
@@ -107,6 +107,7 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
                 run.progress(f"{exc.message}; it was only kept warm")
                 continue
             started.append(service.id)
+        _note_settings(stack, started)
         return {"started": started}
 
     def share(run: Run) -> Json:
@@ -168,6 +169,14 @@ def _held(stack: StackView, colours: Mapping[str, Mapping[str, Json]]) -> Servic
     return tuple(found)
 
 
+def _note_settings(stack: StackView, started: Collection[str]) -> None:
+    """A colour of which every process was started runs with adaf.yaml as it is now, not as it was at its deploy."""
+    releases, app = Releases(stack.state), next(iter(stack.apps.values()))
+    for colour, content in releases.colours().items():
+        if set(processes.names(app, colour)) <= set(started):
+            releases.hold(colour, {**content, "config": config_digest(stack)})
+
+
 def _bindings(stack: StackView) -> Services:
     """The applications' Services, for the secrets that only they use."""
     found: list[Service] = []
@@ -183,8 +192,9 @@ def _made(output: Json) -> str:
 def _result(run: Run) -> Mapping[str, Json]:
     stack = run.stack
     live = str(run.facts["live"])
-    release = run.facts["colours"].get(live, {}).get("release", "")
-    outdated = bool(run.facts["outdated"])
+    now = Releases(stack.state).colours().get(live, {})
+    release = now.get("release", "")
+    outdated = bool(live) and now.get("config") != config_digest(stack)
     return {"url": stack.proxy.url(), "release": release, "weights": run.outputs["share"], "outdated": outdated}
 
 
