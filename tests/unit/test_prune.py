@@ -78,6 +78,16 @@ def test_releases_beyond_keep_go_with_their_records_the_oldest_first(stack: Stac
     assert prune(stack).document["nothing"]
 
 
+def test_releases_that_never_held_go_before_those_to_go_back_to_but_for_the_newest(stack: Stack) -> None:
+    three(stack)
+    releases = Releases(stack.state)
+    for number, outcome in enumerate(("live", "rolled back", "rolled back", "live", "rolled back")):
+        built(stack, f"{number}" * 12, at=number + 1)
+        releases.note({"task": "deploy", "run": f"{number}", "release": f"{number}" * 12, "outcome": outcome})
+    assert releases.beyond(5) == ["1" * 12, "2" * 12, "0" * 12]
+    assert releases.beyond(3) == [n * 12 for n in "12034"]
+
+
 def test_what_serves_what_is_warm_and_what_a_rollback_needs_stay_however_old(tmp_path: Path, world: World) -> None:
     stack = fake_stack(tmp_path, FAST.replace("deploy: {", "deploy: {keep: 2, "))
     world.balancer = stack.balancer  # type: ignore[assignment]

@@ -81,9 +81,18 @@ class Releases:
         return found
 
     def beyond(self, keep: int) -> list[str]:
-        """The oldest releases that nothing needs, as many as there are more than ``keep`` in all. A pure read."""
+        """Releases that nothing needs, as many as there are more than ``keep`` in all, in the order in which they go.
+
+        Those that never held go before those that one may want to go back to, but for the newest of them, which one may
+        want to read about; each kind oldest first. A pure read.
+        """
         there, needed = self.all(), self.needed()
-        return [name for name in there if name not in needed][: max(0, len(there) - keep)]
+        outcomes: dict[str, set[str]] = {}
+        for entry in self.history():
+            outcomes.setdefault(str(entry.get("release")), set()).add(str(entry.get("outcome")))
+        failed = [n for n in there if "rolled back" in outcomes.get(n, ()) and "live" not in outcomes[n]][:-1]
+        order = [*failed, *(name for name in there if name not in failed)]
+        return [name for name in order if name not in needed][: max(0, len(there) - keep)]
 
     def remove(self, release: str) -> None:
         """Forget and delete one: first nobody finds it any more, then it goes. OSError when it stays."""

@@ -75,7 +75,7 @@ class Search:
         said = self._said_by_another_run()
         for name in self.releases.beyond(keep):
             if name not in said:
-                yield Spare("releases", self.releases.path(name), f"older than the {keep} that deploy/keep leaves")
+                yield Spare("releases", self.releases.path(name), f"beyond the {keep} that deploy/keep leaves")
 
     def _orphans(self) -> Iterator[Spare]:
         """Trees without a record, records and inputs without a tree, and what a killed run was about to write."""
