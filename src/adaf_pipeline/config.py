@@ -197,6 +197,7 @@ def _layers(file: Path, stack: str, environ: Mapping[str, str], said_by: str) ->
     defaults = {field.name: field.default for field in msgspec.structs.fields(Core) if field.name in ROLE_KEYS}
     if isinstance(tree, dict):
         overlays.spell_out(tree, defaults)
+        overlays.name_defaults(tree, defaults)
     own = tree.get("name", Core.name) if isinstance(tree, dict) else ""
     if stack and (stack != own or stack in overlays.overlays(file)):
         beside = overlays.overlay(file, stack, said_by)

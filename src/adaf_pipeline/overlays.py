@@ -82,6 +82,13 @@ def spell_out(tree: Tree, roles: Mapping[str, str]) -> None:
                     holder[name] = {"use": holder[name]}
 
 
+def name_defaults(tree: Tree, roles: Mapping[str, str]) -> None:
+    """``proxy: {port: 8080}`` is of the default backend, in adaf.yaml as in an overlay and a variable."""
+    for role, default in roles.items():
+        if isinstance(tree.get(role), dict):
+            tree[role].setdefault("use", default)
+
+
 def put(tree: Tree, layer: Tree, source: str, sources: Sources, roles: Mapping[str, str]) -> None:
     """Lay ``layer`` over ``tree``. ``roles``: role to its default backend, for a section that only ``layer`` has."""
     spell_out(layer, roles)

@@ -52,7 +52,7 @@ def test_a_role_is_a_name_or_a_mapping_with_use(tmp_path: Path) -> None:
         (APPS + "deploy: {steps: [5, 120]}", "adaf.yaml: deploy/steps/1: expected `float` < 100".replace("`", '"')),
         (APPS + "deploy: {steps: [50, 5]}", "adaf.yaml: deploy/steps: [50, 5] does not rise"),
         (APPS + "deploy: {on_doubt: hope}", "adaf.yaml: deploy/on_doubt: invalid enum value 'hope'"),
-        (APPS + "proxy: {port: 80}", "adaf.yaml: proxy/use: which backend?"),
+        (APPS + "proxy: {use: 80}", "adaf.yaml: proxy/use: which backend?"),
         (APPS + "proxy: [80]", "adaf.yaml: proxy: expected a backend's name or a mapping, got a list"),
         ("apps: {Web!: {use: x}}", "adaf.yaml: apps/Web!: not a name"),
         ("apps: {web: {path: x}}", "adaf.yaml: apps/web/use: which backend?"),
@@ -64,6 +64,15 @@ def test_a_role_is_a_name_or_a_mapping_with_use(tmp_path: Path) -> None:
 )
 def test_mistakes_say_where_and_what(tmp_path: Path, body: str, message: str) -> None:
     assert message in refused(tmp_path, body).message
+
+
+def test_a_section_without_a_backend_is_of_the_default_one(tmp_path: Path) -> None:
+    (tmp_path / "adaf.yaml").write_text(APPS + "proxy: {port: 8080}\ncache: {}\n")
+    (tmp_path / "adaf.prod.yaml").write_text("proxy: {drain: 3}\ncache: {use: theirs}\n")
+    here, prod = config.load(tmp_path / "adaf.yaml"), config.load(tmp_path / "adaf.yaml", "prod")
+    assert (here.roles["proxy"].use, here.roles["proxy"].raw) == ("nginx", {"port": 8080})
+    assert (prod.roles["proxy"].use, prod.roles["proxy"].raw) == ("nginx", {"port": 8080, "drain": 3})
+    assert (here.roles["cache"].use, prod.roles["cache"].use) == ("redis", "theirs")
 
 
 def test_a_missing_unreadable_or_binary_file_is_told_apart(tmp_path: Path) -> None:
