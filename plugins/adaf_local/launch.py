@@ -173,7 +173,7 @@ class Launch:
         asked = f"GET {check.http}" if check.http else "a connection"
         raise ServiceError(
             f"{service.id} is not ready: waited for {asked} on {address}: {reason}",
-            f"inv logs --service {service.id}",
+            hint_of(service, reason),
             detail=self.tail(service.id),
         )
 
@@ -248,3 +248,11 @@ class Launch:
             raise ServiceError(
                 f"{service.id} exited {code}", f"inv logs --service {service.id}", detail=self.tail(service.id)
             )
+
+
+def hint_of(service: Service, reason: str) -> str:
+    """What to do about a service that did not answer as it should: ``reason`` is its last answer."""
+    look = f"inv logs --service {service.id}"
+    if service.role == "app" and "HTTP 404" in reason:
+        return f"`ready` of apps/{service.id.partition('.')[0]} in adaf.yaml names the path that answers 200; {look}"
+    return look

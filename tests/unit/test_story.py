@@ -14,6 +14,7 @@ from adaf_pipeline.stack import Stack
 from adaf_pipeline.tasks import listing
 from adaf_pipeline.workflows import story
 from adaf_pipeline.workflows.origin import commit
+from adaf_pipeline.workflows.releases import Releases
 
 
 def told(stack: Stack, release: str) -> list[str]:
@@ -59,7 +60,7 @@ def test_one_that_failed_says_why_what_was_taken_back_and_what_to_do(stack: Stac
     assert "  taken back canary-20, start-blue" in text
     assert "  hint       inv logs --service web.blue.1; the previous release serves" in text
     assert text.count("against blue being no worse") <= 1
-    assert lines[-1] == f"next: inv deploy --canary --release {three[2]}"
+    assert lines[-1] == "next: inv deploy --canary | inv releases"  # mended, not this one again
 
 
 def test_without_the_journal_the_history_is_left(stack: Stack, three: list[str]) -> None:
@@ -86,6 +87,14 @@ def test_the_list_is_narrow_and_newest_last(stack: Stack, three: list[str]) -> N
     assert [line.split()[0] for line in lines] == ["release", *three, "next:"]
     assert lines[2].split()[1:3] == ["live", "green"] and " rolled back " in lines[3]
     assert max(map(len, lines)) < 80
+
+
+def test_a_canary_is_neither_warm_nor_never_deployed(stack: Stack, three: list[str]) -> None:
+    stack.balancer.set_share({"blue": 20.0, "green": 80.0})
+    Releases(stack.state).hold("blue", {"release": three[2]})
+    (row,) = [line for line in listing.lines(story.releases(stack)) if line.startswith(three[2])]
+    assert row.split()[1:3] == ["canary", "blue"] and row.endswith("has visitors on trial: inv status")
+    assert told(stack, three[2])[-1] == "next: inv status"
 
 
 def test_an_unknown_id_names_what_is_near(stack: Stack, three: list[str]) -> None:

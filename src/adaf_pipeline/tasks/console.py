@@ -14,6 +14,7 @@ from rich.text import Text
 
 from adaf_pipeline.event import Event, Json
 from adaf_pipeline.plan import Plan
+from adaf_pipeline.tasks.typed import as_typed
 
 REPEAT = 10.0  # seconds, at least, between two lines of a log that say how far the same step is
 
@@ -49,6 +50,10 @@ class Screen:
         self._began = clock()
 
     def line(self, text: str, style: str = "") -> None:
+        self.verbatim(as_typed(text), style)
+
+    def verbatim(self, text: str, style: str = "") -> None:
+        """What is not our own words: rows of a table, a value."""
         self.console.print(Text(text, style=style))
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ def psql(_c: Context, command: str = "", admin: bool = False, stack: str = "", j
     table = [columns, *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    show(document, [*lines, f"({len(rows)} row{'s' * (len(rows) != 1)})"], stack=opened, json=json)
+    show(document, [*lines, f"({len(rows)} row{'s' * (len(rows) != 1)})"], stack=opened, json=json, verbatim=True)
 
 
 @task(command="one command, in the shell's quoting; without it a shell opens")
@@ -56,8 +56,8 @@ def redis(_c: Context, command: str = "", stack: str = "", json: bool = False) -
     except ValueError as exc:
         raise ConfigError(f"--command: {exc}", 'for example --command "get app:greeting"') from exc
     answer = opened.cache.command(*words)
-    lines = answer.splitlines() if isinstance(answer, str) else [str(answer)]
-    show({"ok": True, "task": "redis", "answer": answer}, lines, stack=opened, json=json)
+    lines = [str(one) for one in answer] if isinstance(answer, list | tuple) else str(answer).splitlines()
+    show({"ok": True, "task": "redis", "answer": answer}, lines or ["(empty)"], stack=opened, json=json, verbatim=True)
 
 
 def _no_shell(json: bool) -> None:

@@ -15,6 +15,7 @@ from adaf_pipeline.requests import Request
 from adaf_pipeline.stack import Stack, open_stack
 from adaf_pipeline.tasks.console import Screen, console, open_screen, plan_json, plan_lines, print_json
 from adaf_pipeline.tasks.task import error_json, print_error
+from adaf_pipeline.tasks.typed import as_typed
 
 
 def the_stack(name: str) -> Stack:
@@ -60,15 +61,18 @@ def dispatch(make: Callable[[Stack], Request], *, stack: str, json: bool, plan: 
     return result
 
 
-def show(document: Mapping[str, Json], lines: Iterable[str], *, stack: Stack, json: bool) -> None:
-    """The end of a task that only reads."""
+def show(
+    document: Mapping[str, Json], lines: Iterable[str], *, stack: Stack, json: bool, verbatim: bool = False
+) -> None:
+    """The end of a task that only reads. ``verbatim``: the lines are what a server said."""
     if json:
-        print_json({"stack": stack.name, **document})
+        following = {"next": [as_typed(command) for command in document["next"]]} if "next" in document else {}
+        print_json({"stack": stack.name, **document, **following})
         return
     screen = Screen(console(sys.stdout))
     screen.line(header(stack), "dim")
     for line in lines:
-        screen.line(line)
+        (screen.verbatim if verbatim else screen.line)(line)
 
 
 def _failed(document: Mapping[str, Json], error: AdafError, json: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from adaf_pipeline.tasks.board import Board, Row, State
+from adaf_pipeline.tasks.typed import as_typed
 
 STYLES: dict[State, str] = {
     "to come": "dim",
@@ -78,7 +79,7 @@ def _took(row: Row) -> str:
 def _line(name: str, state: State, said: str, right: str, paper: Paper) -> Text:
     line = Text().append(f"  {paper.sign(state)} ", style=STYLES[state])
     line.append(f"{name:<{NAMES - 1}} ", style="" if state in ("done", "undone") else STYLES[state])
-    line.append(said, style="dim" if state == "to come" else "")
+    line.append(as_typed(said), style="dim" if state == "to come" else "")
     return _beside(line, right, paper)
 
 
@@ -212,7 +213,7 @@ def _reach(board: Board, paper: Paper) -> list[Text]:
 
 def _labelled(label: str, said: str, paper: Paper, most: int) -> list[Text]:
     indent = max(10, len(label) + 4)
-    together = said.replace(" %", "\N{NO-BREAK SPACE}%")
+    together = as_typed(said).replace(" %", "\N{NO-BREAK SPACE}%")
     lines = textwrap.wrap(together, max(20, paper.width - 1 - indent), max_lines=most, placeholder=" ...")
     found = []
     for number, line in enumerate(lines):

@@ -46,8 +46,8 @@ def down(
         if yes and yes != opened.name:
             raise ConfigError(f"--yes={yes}: this is the stack {opened.name}", "which one is meant? --stack NAME")
         if not plan and opened.name != "local" and not yes:
-            which = f" --stack {stack}" if stack else ""
-            raise PreconditionError(f"this stops {opened.name}", f"inv down{which} --yes {opened.name}")
+            what, flag = (" and deletes its data", " --purge") if purge else ("", "")
+            raise PreconditionError(f"this stops {opened.name}{what}", f"inv down{flag} --yes {opened.name}")
         return DownRequest(purge=purge)
 
     dispatch(make, stack=stack, json=json, plan=plan)
@@ -135,8 +135,12 @@ def logs(
         said = list(opened.runtime.logs(service, int(lines)))
         show({"ok": True, "task": "logs", "service": service, "lines": said}, (), stack=opened, json=True)
         return
+    silent = int(lines) > 0
     for line in opened.runtime.logs(service, int(lines), follow=follow):
         print(line, flush=follow)
+        silent = False
+    if silent:
+        print(f"{service} has said nothing yet", file=sys.stderr)
 
 
 @task()
@@ -156,7 +160,8 @@ def doctor(_c: Context, stack: str = "", json: bool = False) -> None:
     found = findings(opened)
     bad = [f for f in found if not f["ok"]]
     lines = [_line(finding) for finding in found]
-    lines.append("all is well" if not bad else f"{len(bad)} of {len(found)} need something")
+    whole = "nothing is missing; `inv status` shows what answers"
+    lines.append(whole if not bad else f"{len(bad)} of {len(found)} need something")
     show({"ok": not bad, "task": "doctor", "findings": found}, lines, stack=opened, json=json)
     if bad:
         raise Exit(code=6)

@@ -27,6 +27,8 @@ def lines(document: Mapping[str, Json]) -> Iterable[str]:
     for row in document["releases"]:
         last = row["last"]
         how = f"{last['outcome']} {_when(last['at'])}" if last else "never deployed"
+        if row["place"] == "canary":
+            how = "has visitors on trial: inv status"
         where = f"{row['place']} {row['colour']}".strip() or "-"
         yield f"{row['release']:14}{where:12}{_when(row['built']):18}{how}"
     yield "next: inv releases --show ID | inv rollback [--to ID]"

@@ -13,6 +13,7 @@ from rich.text import Text
 from adaf_pipeline.event import Json
 from adaf_pipeline.tasks.console import Screen, console, is_log
 from adaf_pipeline.tasks.drawing import clock
+from adaf_pipeline.tasks.typed import as_typed
 from adaf_pipeline.workflows.disk import disk_lines
 from adaf_pipeline.workflows.up import describe_share
 
@@ -111,7 +112,7 @@ def _redraw(look: Callable[[], Mapping[str, Json]], head: str) -> None:
         while True:
             columns = terminal.width
             said = [head, *lines(look(), columns), time.strftime("as of %H:%M:%S, every 2 s; Ctrl-C ends this")]
-            shown = [Text(line) for line in said]
+            shown = [Text(as_typed(line)) for line in said]
             for line in shown:
                 line.truncate(columns - 1, overflow="ellipsis")
             shown[0].stylize("dim")

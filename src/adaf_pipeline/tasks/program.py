@@ -7,29 +7,38 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from invoke.exceptions import Exit, ParseError
+from invoke.exceptions import Exit, ParseError, UnknownFileType
 from invoke.program import Program
 
 from adaf_pipeline.tasks import namespace
+
+AFTER_TASK = re.compile(r"--(stack|json|plan)\b")
 
 
 @contextlib.contextmanager
 def _usage() -> Iterator[None]:
     try:
         yield
-    except ParseError as exc:
+    except (ParseError, UnknownFileType) as exc:
         raise Exit(
-            f"error: {exc}\nhint: {_meant(exc)}adaf --list shows the tasks, adaf --help TASK its flags", code=2
+            f"error: {_said(exc)}\nhint: {_meant(exc)}adaf --list shows the tasks, adaf --help TASK its flags", code=2
         ) from None
 
 
-def _meant(exc: ParseError) -> str:
+def _said(exc: Exception) -> str:
+    """Invoke's words, but for an object's name in them."""
+    return re.sub(r"Flag <Argument: (\S+?)[ >].*", r"--\1 needs a value", str(exc))
+
+
+def _meant(exc: Exception) -> str:
     """The task or flag that a mistyped one is near to."""
     wrong = re.search(r"'([^']+)'", str(exc))
-    if wrong is None:
+    if wrong is None or not isinstance(exc, ParseError):
         return ""
     if wrong[1].startswith("-"):
         known = list(exc.context.flags) if exc.context is not None else []
+        if (exc.context is None or not exc.context.name) and AFTER_TASK.match(wrong[1]):
+            return f"flags come after their task: adaf TASK {wrong[1]}. "
     else:
         known = list(namespace().task_names)
     near = get_close_matches(wrong[1], known, 1)
@@ -46,6 +55,17 @@ class AdafProgram(Program):
     def parse_tasks(self) -> None:
         with _usage():
             super().parse_tasks()
+
+    def update_config(self, merge: bool = True) -> None:
+        with _usage():
+            super().update_config(merge)
+
+    def print_help(self) -> None:
+        """The tasks, which is what somebody looks for; Invoke's own flags mean nothing to them."""
+        print("Usage: adaf TASK [--FLAG ...]\n")
+        self.list_tasks()
+        print("adaf --help TASK shows its flags and an example; adaf --version the version;")
+        print("adaf --print-completion-script=bash (or zsh, fish) a script for the shell.")
 
 
 def program() -> AdafProgram:

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 from invoke.tasks import task as invoke_task
 
 from adaf_pipeline.errors import AdafError, ConfigError
+from adaf_pipeline.tasks.typed import as_typed, on_stack
 
 LONGEST = 2000  # characters of an error's line
 STANDARD = {
@@ -38,7 +40,13 @@ class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at 
         return found
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given = kwargs.get("stack")
+        with on_stack(given if isinstance(given, str) else ""):
+            return self._two_lines(*args, **kwargs)
+
+    def _two_lines(self, *args: Any, **kwargs: Any) -> Any:
         try:
+            _not_dry(args, self.name)
             for name, value in kwargs.items():
                 if isinstance(value, str) and not isinstance(value, NotGiven):
                     _sound(f"--{name.replace('_', '-')}", value)
@@ -58,6 +66,12 @@ class PipelineTask(Task):  # type: ignore[type-arg]  # invoke is not generic at 
             raise Exit(code=1) from None
 
 
+def _not_dry(args: tuple[Any, ...], name: str) -> None:
+    """Invoke's own --dry keeps `run` from running, which no task of ours uses: it would deploy all the same."""
+    if args and isinstance(args[0], Context) and args[0].config.run.dry:
+        raise ConfigError("--dry: nothing here obeys it, so nothing was done", f"inv {name} --plan, where it has one")
+
+
 def _sound(flag: str, value: str) -> None:
     if not value.strip():
         raise ConfigError(f"{flag}: empty", "give it a value, or leave it out")
@@ -68,16 +82,21 @@ def _sound(flag: str, value: str) -> None:
 
 
 def error_json(exc: AdafError) -> dict[str, Any]:
-    return {"error": exc.message, "hint": exc.hint, "exit": exc.exit_code, "detail": list(exc.detail)}
+    return {
+        "error": as_typed(exc.message),
+        "hint": as_typed(exc.hint),
+        "exit": exc.exit_code,
+        "detail": list(exc.detail),
+    }
 
 
 def print_error(exc: AdafError) -> None:
     """Evidence first, the two lines last, where a tired eye looks."""
     for line in exc.detail:
         print(f"  | {line}", file=sys.stderr)
-    print(f"error: {_one_line(exc.message)}", file=sys.stderr)
+    print(f"error: {_one_line(as_typed(exc.message))}", file=sys.stderr)
     if exc.hint:
-        print(f"hint: {_one_line(exc.hint)}", file=sys.stderr)
+        print(f"hint: {_one_line(as_typed(exc.hint))}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:
@@ -91,7 +110,8 @@ def task(*, optional: tuple[str, ...] = (), **flags: str) -> Callable[[Callable[
 
     def make(function: Callable[..., Any]) -> PipelineTask:
         names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-        texts = {name.replace("_", "-"): (STANDARD | flags)[name] for name in names}
+        texts = {name.replace("_", "-"): as_typed((STANDARD | flags)[name]) for name in names}
+        function.__doc__ = as_typed(function.__doc__ or "")
         made: PipelineTask = invoke_task(
             klass=PipelineTask, positional=[], auto_shortflags=False, optional=list(optional), help=texts
         )(function)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from adaf_pipeline import journal, lock
 from adaf_pipeline.errors import AdafError
 from adaf_pipeline.event import Json
-from adaf_pipeline.roles import StackView
+from adaf_pipeline.roles import Observed, StackView
 from adaf_pipeline.workflows import build, processes
 from adaf_pipeline.workflows.disk import disk
 from adaf_pipeline.workflows.releases import Releases, live_colour
@@ -48,6 +48,7 @@ def status(stack: StackView) -> dict[str, Json]:
         bad.append("the workers are not those of the live release: inv up")
     if running is None and len([percent for percent in share.values() if percent]) > 1:
         bad.append("a deploy died in its canary: inv rollback")
+    bad += [f"{name} runs, but adaf.yaml has no such application: inv down" for name in _nameless(stack, observed)][:1]
     document: dict[str, Json] = {
         "ok": not bad,
         "url": stack.proxy.url(),
@@ -61,6 +62,12 @@ def status(stack: StackView) -> dict[str, Json]:
         "disk": disk(stack),
     }
     return {**document, "next": next_steps(document)}
+
+
+def _nameless(stack: StackView, observed: Mapping[str, Observed]) -> list[str]:
+    """Processes of an application that was renamed while it runs: `up` and `deploy` refuse to go on then."""
+    ours = tuple(f"{name}." for name in stack.apps)
+    return sorted(i for i, seen in observed.items() if seen.role == "app" and seen.ready and not i.startswith(ours))
 
 
 def _progress(stack: StackView, run: str) -> dict[str, Json]:

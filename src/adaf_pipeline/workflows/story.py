@@ -41,6 +41,8 @@ def _place(stack: StackView, release: str) -> dict[str, str]:
     colours = {str(content["release"]): colour for colour, content in Releases(stack.state).colours().items()}
     colour = colours.get(release, "")
     place = "live" if colour and colour == live_colour(stack) else "warm" if colour else ""
+    if place == "warm" and stack.balancer.share().get(colour, 0) > 0:
+        place = "canary"
     return {"place": place, "colour": colour}
 
 
@@ -50,6 +52,10 @@ def _next(store: Releases, document: Mapping[str, Json], story: list[dict[str, J
         return ["inv rollback"] if store.previous_good(release) else ["inv status"]
     if any(entry["release"] == release and entry["outcome"] == "live" for entry in story):
         return [f"inv rollback --to {release}"]
+    if document["place"] == "canary":
+        return ["inv status"]
+    if story and story[-1]["release"] == release and story[-1]["outcome"] == "rolled back":
+        return ["inv deploy --canary", "inv releases"]  # mended, not this one again
     return [f"inv deploy --canary --release {release}"]
 
 
