@@ -110,3 +110,16 @@ def test_workers_of_a_switch_that_died_are_nobodys(stack: Stack, monkeypatch: py
     assert not status.status(stack)["ok"]
     assert Engine(stack).run(UpRequest()).document["ok"]
     assert running(stack, "web.mail") == {"web.mail.1": second}
+
+
+@pytest.mark.parametrize("lost", ["colours.json", "releases"])
+def test_up_never_stops_what_serves_because_a_record_of_it_is_gone(stack: Stack, lost: str) -> None:
+    release(stack)
+    place = stack.state / lost
+    place.rename(place.with_name("aside"))  # what a damaged record's hint says
+    Engine(stack).run(UpRequest())
+    assert "web.blue.1" in running(stack)
+    if lost == "colours.json":
+        change(stack, "two\n")
+        assert deploy(stack).document["ok"], "and deploy again, it says"
+        assert list(running(stack)) == ["web.blue.1", "web.green.1"]

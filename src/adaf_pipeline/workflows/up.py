@@ -26,7 +26,10 @@ def gather(stack: StackView, request: Request) -> Facts:
     observed = stack.runtime.observe()
     live = live_colour(stack)
     workers = {name for name, seen in observed.items() if seen.role == "worker"}  # a step of their own
-    changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps | workers]
+    # what serves is nothing that `up` may stop: its record may be damaged, its files gone
+    served = [colour for colour, percent in stack.balancer.share().items() if percent]
+    serving = {name for app in stack.apps.values() for colour in served for name in processes.names(app, colour)}
+    changes = [c for c in stack.runtime.changes(services, whole=True) if c.id not in apps | workers | serving]
     ours = tuple(f"{app}." for app in stack.apps)
     strange = [c.id for c in changes if c.kind == "stop" and live and f".{live}." in c.id and not c.id.startswith(ours)]
     if strange:
