@@ -123,3 +123,13 @@ def test_up_never_stops_what_serves_because_a_record_of_it_is_gone(stack: Stack,
         change(stack, "two\n")
         assert deploy(stack).document["ok"], "and deploy again, it says"
         assert list(running(stack)) == ["web.blue.1", "web.green.1"]
+
+
+def test_a_damaged_record_of_an_old_release_takes_no_good_one_back(stack: Stack) -> None:
+    release(stack)
+    (stack.state / "records" / "0123456789ab.json").write_text("{")
+    (stack.state / "releases" / "0123456789ab").mkdir()
+    change(stack, "two\n")
+    result = deploy(stack)
+    assert result.document["ok"], result.document
+    assert weights(result) == {"green": 100.0}

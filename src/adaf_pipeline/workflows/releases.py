@@ -104,8 +104,11 @@ class Releases:
         tree.discard(self.path(release))
 
     def forget_old(self, keep: int) -> list[str]:
-        """Remove what is beyond ``keep``; returns the ids. What cannot be removed stays for `prune`."""
-        gone = self.beyond(keep)
+        """Remove what is beyond ``keep``; returns the ids. What cannot be removed, or told, stays for `prune`."""
+        try:
+            gone = self.beyond(keep)
+        except PreconditionError:  # a damaged record of some release is no reason to take back another
+            return []
         for name in gone:
             with contextlib.suppress(OSError):
                 self.remove(name)
