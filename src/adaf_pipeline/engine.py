@@ -164,7 +164,7 @@ class Engine:
                 emit("plan", message=plan.summary, data=plan.outline(self.stack.identity()))
                 path = control.path(self.stack.state, run_id)
                 run = EngineRun(run_id, self.stack, facts, emit, interrupts, path)
-                self._steps(plan, run, emit, interrupts)
+                self._steps(plan, run, emit, interrupts, spare)
                 run.undoing = True  # nothing may interrupt the report of what is done
                 document["steps"] = run.story
                 if plan.result:
@@ -209,7 +209,9 @@ class Engine:
                 raise PreconditionError(f"the journal cannot be written: {exc}", f"look at {state}") from exc
             return journal.Journal(None, run_id), f"without a journal: {exc}"
 
-    def _steps(self, plan: Plan, run: EngineRun, emit: Callable[..., None], interrupts: Interrupts) -> None:
+    def _steps(
+        self, plan: Plan, run: EngineRun, emit: Callable[..., None], interrupts: Interrupts, spare: Reserve | None
+    ) -> None:
         begun: list[Step] = []
         passed, started = "", time.monotonic()
         try:
@@ -246,21 +248,33 @@ class Engine:
             if passed:
                 emit("progress", run.step, f"step {passed} was the point of no return: nothing is undone")
             else:
-                self._undo(begun, run, emit, exc)
+                self._undo(begun, run, emit, exc, spare)
             if is_full(exc):
                 raise full_error(self.stack.state, f"{where}: {exc}") from exc
             raise
         run.step = ""
 
-    def _undo(self, begun: list[Step], run: EngineRun, emit: Callable[..., None], cause: BaseException) -> None:
-        """Reverse order, the failed step included: it may have acted before it failed."""
+    def _undo(
+        self,
+        begun: list[Step],
+        run: EngineRun,
+        emit: Callable[..., None],
+        cause: BaseException,
+        spare: Reserve | None,
+    ) -> None:
+        """Reverse order, the failed step included: it may have acted before it failed. It may act twice, with room."""
         for step in reversed(begun):
             if step.undo is None:
                 continue
             run.step = step.id
             emit("undo", step.id, step.undo_why or f"taking back: {step.why}")
             try:
-                output = step.undo(run)
+                try:
+                    output = step.undo(run)
+                except OSError as exc:  # a quota, or no inode left: the disk itself may still have room
+                    if not is_full(exc) or spare is None or not spare.free():
+                        raise
+                    output = step.undo(run)
                 emit("undone", step.id, "", {"output": output})
             except Exception as exc:  # noqa: BLE001  the remaining undos matter more; the cause stays the error
                 run.undo_failed.append({"id": step.id, "error": str(exc)})

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -232,3 +233,27 @@ def refused(code: int) -> Callable[..., None]:
         raise OSError(code, os.strerror(code))
 
     return act
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_an_undo_that_finds_no_room_gets_the_reserve(scripted: Stack, script: Script, number: int) -> None:
+    """A quota, or no inode left: how many bytes are free says nothing of it."""
+    kept = scripted.state / "reserve"
+    step = script._step
+
+    def narrow(name: str) -> Step:
+        made = step(name)
+
+        def back(run: Run) -> Json:
+            if kept.exists():
+                raise OSError(number, os.strerror(number))
+            assert made.undo is not None
+            return made.undo(run)
+
+        return replace(made, undo=back)
+
+    script._step = narrow  # type: ignore[method-assign]
+    script.fails = "two"
+    result = Engine(scripted).run(Ask())
+    assert script.did == ["one", "two", "undo two", "undo one"]
+    assert "undo_failed" not in result.document and result.document["exit"] == 4
