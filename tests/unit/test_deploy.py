@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from adaf_pipeline.engine import Engine
 from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.event import Event
 from adaf_pipeline.requests import BuildRequest, DeployRequest, UpRequest
-from adaf_pipeline.roles import Problem
+from adaf_pipeline.roles import Problem, Workplace
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.app import FakeApp
 from adaf_pipeline.testing.balancer import FakeBalancer
@@ -240,6 +241,24 @@ def test_a_failed_migration_stops_before_the_idle_colour_starts(stack: Stack) ->
     assert not result.document["ok"]
     assert "0001_bad.sql" in result.document["error"]
     assert "web.green.1" not in stack.runtime.observe()
+
+
+def test_a_migration_that_is_a_link_out_of_the_release_is_not_read(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("root:$y$j9T$of-root")
+    build = FakeApp.build
+
+    def planted(app: FakeApp, place: Workplace) -> None:
+        build(app, place)
+        (place.output / "migrations").mkdir()
+        (place.output / "migrations" / "0001_a.sql").symlink_to(tmp_path / "secret")
+
+    monkeypatch.setattr(FakeApp, "build", planted)
+    result = deploy(stack)
+    assert "0001_a.sql: a link that leads out of the release" in result.document["error"]
+    said = "".join(path.read_text() for path in (stack.state / "runs").iterdir())
+    assert "j9T" not in str(result.document) + said
 
 
 def test_promote_skips_the_remaining_steps(stack: Stack, world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adaf_pipeline.errors import ServiceError
+from adaf_pipeline.errors import PreconditionError, ServiceError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Proof, Run, Step
 from adaf_pipeline.requests import DeployRequest
@@ -173,7 +173,11 @@ class DeploySteps:
     def migrate(self, run: Run) -> Json:
         """Forward only and compatible with what serves (expand, then contract), so there is no undo."""
         release = self.release(run)
-        wanted = self.app.migrations(self.releases.path(release), release)
+        artefact = self.releases.path(release)
+        wanted = self.app.migrations(artefact, release)
+        for file in wanted.files:  # we may be root, and what the server says of a statement is in the journal
+            if not file.resolve().is_relative_to(artefact.resolve()):
+                raise PreconditionError(f"{file}: a link that leads out of the release", "put the file itself there")
         applied: list[str] = []
         if wanted.job is not None:
             self.stack.runtime.start((wanted.job,), run.progress)
