@@ -16,6 +16,7 @@ from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.event import Event
 from adaf_pipeline.requests import BuildRequest, DeployRequest, UpRequest
 from adaf_pipeline.roles import Problem, Workplace
+from adaf_pipeline.service import Limits
 from adaf_pipeline.stack import Stack
 from adaf_pipeline.testing.app import FakeApp
 from adaf_pipeline.testing.balancer import FakeBalancer
@@ -259,6 +260,29 @@ def test_a_migration_that_is_a_link_out_of_the_release_is_not_read(
     assert "0001_a.sql: a link that leads out of the release" in result.document["error"]
     said = "".join(path.read_text() for path in (stack.state / "runs").iterdir())
     assert "j9T" not in str(result.document) + said
+
+
+def test_what_the_old_colour_gives_back_counts_as_free_memory(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for body in ("one\n", "two\n"):
+        change(stack, body)
+        assert deploy(stack).document["ok"]
+    change(stack, "three\n")
+    service, observe = FakeApp.service, FakeRuntime.observe
+    limited = Limits(memory_mb=450)
+    monkeypatch.setattr(FakeApp, "service", lambda *words: dataclasses.replace(service(*words), limits=limited))
+    held = {"web.blue.1": 100.0, "web.green.1": 100.0, "database.1": 900.0}
+    monkeypatch.setattr(
+        FakeRuntime,
+        "observe",
+        lambda self: {
+            name: dataclasses.replace(seen, memory_mb=held.get(name, 0)) for name, seen in observe(self).items()
+        },
+    )
+    monkeypatch.setattr("adaf_pipeline.workflows.deploy._free_memory", lambda: 549)
+    with pytest.raises(PreconditionError, match="649 MB of memory are free"):
+        Engine(stack).plan(DeployRequest())
+    monkeypatch.setattr("adaf_pipeline.workflows.deploy._free_memory", lambda: 550)
+    assert Engine(stack).plan(DeployRequest()).steps
 
 
 def test_promote_skips_the_remaining_steps(stack: Stack, world: World) -> None:

@@ -28,7 +28,7 @@ def gather(stack: StackView, request: DeployRequest) -> Facts:
         "idle": other(live) if live else "blue",
         "share": dict(stack.balancer.share()),
         "disk_mb": shutil.disk_usage(stack.state).free // 2**20,
-        "memory_mb": _free_memory(),
+        "memory_mb": _free_memory() + _taken(stack, other(live) if live else "blue"),
         "config": up.config_digest(stack),
     }
     if request.release:
@@ -92,6 +92,13 @@ def _room(stack: StackView, facts: Facts) -> None:
             f"{facts['disk_mb']} MB of disk are free, {need} MB are needed",
             f"`inv prune` frees what nothing needs; the stack's directory is {stack.state}",
         )
+
+
+def _taken(stack: StackView, colour: str) -> int:
+    """MB of a colour that ends before the release starts in its place."""
+    observed = stack.runtime.observe()
+    mine = {name for app in stack.apps.values() for name in processes.of_colour(stack, app, colour)}
+    return int(sum(seen.memory_mb for name, seen in observed.items() if name in mine))
 
 
 def _free_memory() -> int:
