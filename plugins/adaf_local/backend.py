@@ -230,6 +230,8 @@ class Local(Runtime):
 
     def _delete(self) -> None:
         """The lock goes last: whoever comes while a big database is deleted must not begin in what is left of it."""
+        if not self.state.exists():  # purged before
+            return
         for path in [path for path in self.state.iterdir() if path.name != lock.FILE]:
             places.remove(path)
         stays = sorted(path.name for path in self.state.iterdir() if path.name != lock.FILE)
