@@ -91,10 +91,11 @@ class Launch:
         if service.job:
             self._job(service)
         else:
+            self._record(service, "")  # before it runs: who comes after a killed run has to know what it is
             supervisor.define(service.id, self._files(service))
             supervisor.up(service.id)
             self._until_ready(service)
-            self._record(service)
+            self._record(service, service.digest())
         self.progress(f"{service.id} {'ran' if service.job else 'ready'} in {time.monotonic() - began:.1f} s")
 
     def _render(self, service: Service) -> None:
@@ -200,10 +201,11 @@ class Launch:
         except Exception:  # noqa: BLE001  evidence that cannot be read must not replace the failure
             return []
 
-    def _record(self, service: Service) -> None:
+    def _record(self, service: Service, digest: str) -> None:
+        """What is applied; without ``digest`` it is begun, and what is begun is begun anew."""
         ready = asdict(service.ready) if service.ready else None
         record = {
-            "digest": service.digest(),
+            "digest": digest,
             "role": service.role,
             "grace": service.stop_grace,
             "probe": ready,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -188,6 +189,15 @@ class RuntimeContract:
         seen = runtime.observe()["contract.1"]
         assert (seen.state, seen.ready, seen.role) == ("up", True, "app")
         assert seen.pid > 0
+
+    def test_what_did_not_become_ready_is_known_for_what_it_is(self, runtime: Runtime) -> None:
+        """`observe`: its role, from before it starts: a run that dies in a start leaves no worker that nobody counts."""
+        deaf = argv(Ref("binary", "", "python3"), "-c", "import time; time.sleep(60)")
+        service = replace(web(), role="worker", argv=deaf, ready=Probe("http", http="/", deadline=0.5))
+        with contextlib.suppress(ServiceError):
+            runtime.start((service,), self.quiet)
+        assert runtime.observe()["contract.1"].role == "worker"
+        runtime.stop(["contract.1"], self.quiet)
 
     def test_what_is_stopped_is_forgotten_and_stopping_twice_is_fine(self, runtime: Runtime) -> None:
         """`stop`: stops and forgets; unknown ids are fine."""
