@@ -133,3 +133,22 @@ def test_a_damaged_record_of_an_old_release_takes_no_good_one_back(stack: Stack)
     result = deploy(stack)
     assert result.document["ok"], result.document
     assert weights(result) == {"green": 100.0}
+
+
+def test_rollback_to_what_serves_starts_only_what_of_it_is_down(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = again(stack, "replicas: 2")
+    first = release(stack)
+    change(stack, "two\n")
+    killed(stack, monkeypatch, "canary-20", after=True)
+    runtime = cast(FakeRuntime, stack.runtime)
+    del runtime.running["web.blue.2"]
+    stop, stopped = runtime.stop, []
+
+    def noted(names: list[str], progress: object) -> None:
+        stopped.extend(names)
+        stop(names, progress)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runtime, "stop", noted)
+    result = Engine(stack).run(RollbackRequest())
+    assert (result.document["release"], weights(result)) == (first, {"blue": 100.0})
+    assert "web.blue.1" not in stopped and running(stack, "web.blue") == {"web.blue.1": first, "web.blue.2": first}

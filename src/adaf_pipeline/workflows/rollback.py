@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from adaf_pipeline.errors import PreconditionError, UnhealthyError
+from adaf_pipeline.errors import PreconditionError, ServiceError, UnhealthyError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Facts, Plan, Run, Step
 from adaf_pipeline.requests import RollbackRequest
@@ -88,8 +88,11 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
 
     def start(run: Run) -> Json:
         try:
+            if stack.balancer.share().get(back, 0):  # what of it still runs has visitors: only the rest starts
+                stack.runtime.start(processes.web(app, back, target), run.progress)
+                return {"release": target, "services": list(names)}
             return idle.start(run, app, back, target, config_digest(stack))
-        except UnhealthyError as exc:
+        except (ServiceError, UnhealthyError) as exc:
             hint = f"release {facts['current']} still serves; {exc.hint}"
             raise UnhealthyError(exc.message, hint, detail=exc.detail) from exc
 
