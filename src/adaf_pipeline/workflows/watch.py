@@ -45,6 +45,14 @@ class Watch:
             clock=self.clock.now,
         )
         self.stream.start()
+        self._begin_counting()
+
+    def _begin_counting(self) -> None:
+        """A step may be held for hours: what was counted is not counted anew each second."""
+        self._read = 0  # of the stream's results
+        self._counts = {"sent": 0, "lost": 0, "duplicated": 0}  # since the first change
+        self._refused: list[Result] = []  # 4xx of the release, and whether anybody else gave one
+        self._refused_elsewhere = False
 
     def close(self) -> None:
         self.stream.close()
@@ -128,11 +136,19 @@ class Watch:
 
     def _probes(self) -> dict[str, Json]:
         """What was sent since the first change, and what became of it."""
-        receipt = Receipt.of(self._changed(), baseline_until=None, release=self.release)
-        return {"sent": receipt.sent, "lost": receipt.lost, "duplicated": receipt.duplicated}
-
-    def _changed(self) -> list[Result]:
-        return [r for r in self.stream.results() if self.changed_at is not None and r.sent_at >= self.changed_at]
+        results = self.stream.results()
+        fresh, self._read = results[self._read :], len(results)
+        for result in fresh:
+            refused = 400 <= result.status < 500
+            self._refused_elsewhere = self._refused_elsewhere or (refused and result.release != self.release)
+            if self.changed_at is None or result.sent_at < self.changed_at:
+                continue
+            self._counts["sent"] += 1
+            self._counts["lost"] += result.lost
+            self._counts["duplicated"] += result.seen is not None and result.seen > 1
+            if refused and result.release == self.release:
+                self._refused.append(result)
+        return dict(self._counts)
 
     def _since(self, before: Mapping[str, Mapping[str, int]]) -> dict[str, Json]:
         """Requests and failed ones by colour, since a step began."""
@@ -151,18 +167,18 @@ class Watch:
 
     def _refuse_losses(self, judged: Judgement) -> None:
         """Only what was sent since the first change is the deploy's doing."""
-        results = self.stream.results()
-        since = self._changed()
-        receipt = Receipt.of(since, baseline_until=None, release=self.release)
-        if receipt.lost or receipt.duplicated:
+        counts = self._probes()
+        if counts["lost"] or counts["duplicated"]:
+            since = [r for r in self.stream.results() if self.changed_at is not None and r.sent_at >= self.changed_at]
+            receipt = Receipt.of(since, baseline_until=None, release=self.release)
             raise UnhealthyError(
                 f"the probe stream: {receipt.text()}",
                 f"what the balancer saw: {judged.reason}; the previous release serves",
             )
-        refused = [r for r in since if r.release == self.release and 400 <= r.status < 500]
-        if refused and not any(400 <= r.status < 500 for r in results if r.release != self.release):
+        if self._refused and not self._refused_elsewhere:
+            first = self._refused[0]
             raise UnhealthyError(
-                f"the probe stream: {len(refused)} probes were refused (HTTP {refused[0].status} to {refused[0].method})",
+                f"the probe stream: {len(self._refused)} probes were refused (HTTP {first.status} to {first.method})",
                 "the release does not know a path of deploy/probe; the previous release serves",
             )
 
