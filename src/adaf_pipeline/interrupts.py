@@ -62,10 +62,8 @@ class Interrupts:
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._undoing:
+        if self._undoing or self._raised:  # raised: on its way up, and what cleans up there is not broken off
             self._ignored(name)
-            return
-        if self._raised:  # on its way up: what cleans up there is not broken off
             return
         self.pending = name
         if not self._shields:
