@@ -364,3 +364,13 @@ def test_an_event_that_the_screen_does_not_understand_stops_no_run(monkeypatch: 
     run.tell("done", "services", "all ready", output={}, seconds=1.0)
     screen.close()
     assert "services" in terminal.getvalue() and "the screen broke" in terminal.getvalue()
+
+
+def test_what_follows_the_live_screen_is_folded_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal = Terminal()
+    said = "probes: 201 sent, 0 lost, late: not judged, no baseline (first release)"
+    LiveScreen(console(terminal, {"TERM": "xterm"})).line(said)
+    lines = [line.rstrip() for line in terminal.getvalue().splitlines()]
+    assert len(lines) == 2 and max(map(len, lines)) <= 40 and " ".join(lines) == said

@@ -62,6 +62,10 @@ class LiveScreen(Screen):
         if event.kind == "begin" and not self._live.is_started and not self._over.is_set():
             self._start()
 
+    def verbatim(self, text: str, style: str = "") -> None:
+        """Folded between words: a terminal would break them."""
+        self.console.print(Text(text, style=style), soft_wrap=False)
+
     def _start(self) -> None:
         self._live.start()
         self.console.show_cursor(True)  # whoever kills or stops us gets a terminal that is in order
