@@ -105,6 +105,13 @@ def free(number: int) -> bool:
     return True
 
 
+def reserved(number: int) -> bool:
+    """Whether only root may listen there: services never run as root."""
+    with contextlib.suppress(OSError):
+        return number < int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    return number < 1024
+
+
 def holder(number: int) -> str:
     """Who listens on a port, as far as this user may see: ``nginx (pid 12)``, or "another process"."""
     inodes = {inode for inode, port in _listening().items() if port == number}

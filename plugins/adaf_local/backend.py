@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from adaf_local import memory, places
-from adaf_local.addresses import HOST, Addresses, free, holder
+from adaf_local.addresses import HOST, Addresses, free, holder, reserved
 from adaf_local.binaries import Binaries
 from adaf_local.kept import kept
 from adaf_local.launch import Launch
@@ -196,6 +196,11 @@ class Local(Runtime):
             if port.unix:
                 continue
             number = self._port(service.id, port.name)
+            if reserved(number):
+                raise PreconditionError(
+                    f"{service.role}: port: port {number} of {service.id} is for root alone, and services do not run as root",
+                    "choose one from 1024 on in adaf.yaml; what listens on 80 or 443 can pass its visitors on to it",
+                )
             if not free(number):
                 key = f"{service.role}: port: " if port.number else ""
                 other = "choose another port in adaf.yaml"

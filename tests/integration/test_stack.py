@@ -94,6 +94,9 @@ def test_a_port_that_somebody_has_is_named_before_anything_starts(pipeline: Pipe
     done = checkout.run("up", "--json")
     assert done.code == 6
     assert f"port {port} of proxy.1 is taken by nginx (pid" in done.document["error"]
+    checkout.configure("proxy: {port: 81}\n")
+    done = checkout.run("up", "--json")
+    assert done.code == 6 and "port 81 of proxy.1 is for root alone" in done.document["error"]
     assert not any(s["state"] == "up" for s in checkout.status()["services"])
 
 
