@@ -22,10 +22,9 @@ from adaf_local.launch import Launch
 from adaf_local.logs import Log
 from adaf_local.probing import probe
 from adaf_local.supervisor import Supervisor, check_installed
-from adaf_pipeline import lock
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ServiceError
 from adaf_pipeline.process import Account
-from adaf_pipeline.roles import Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
+from adaf_pipeline.roles import LOCK, Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
 from adaf_pipeline.service import Probe, Ref, Service, Services
 
 SOCKET = 95  # bytes of a path: sun_path holds 108, and haproxy binds PATH.PID.tmp first
@@ -237,9 +236,9 @@ class Local(Runtime):
         """The lock goes last: whoever comes while a big database is deleted must not begin in what is left of it."""
         if not self.state.exists():  # purged before
             return
-        for path in [path for path in self.state.iterdir() if path.name != lock.FILE]:
+        for path in [path for path in self.state.iterdir() if path.name != LOCK]:
             places.remove(path)
-        stays = sorted(path.name for path in self.state.iterdir() if path.name != lock.FILE)
+        stays = sorted(path.name for path in self.state.iterdir() if path.name != LOCK)
         if stays:
             raise ServiceError(
                 f"{self.state / stays[0]}: cannot be deleted", "look at it, then `inv down --purge` again"

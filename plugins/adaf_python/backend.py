@@ -80,7 +80,7 @@ class PythonApp(App):
     @cached_property
     def _pip(self) -> packages.Pip:
         python = self.stack.runtime.resolve(Ref("binary", "", PYTHON.name))
-        return packages.Pip(python, self.stack.state.parent / "tools", self.stack.account)
+        return packages.Pip(python, self._tools, self.stack.account)
 
     @cached_property
     def _version(self) -> str:
@@ -97,12 +97,16 @@ class PythonApp(App):
         kind = "-".join((platform.system().lower(), platform.machine(), platform.libc_ver()[0] or "libc"))
         return {"backend": "python 1", "python": self._version, "platform": kind, "file": self.settings.requirements}
 
+    @property
+    def _tools(self) -> Path:
+        return self.stack.state.parent / "tools"
+
     def typecheck(self, place: Workplace) -> tuple[Problem, ...]:
         """mypy with the application's own configuration; () with a word when it is off."""
         if not self.settings.typecheck:
             place.progress(f"{self.name}: no type check (apps/{self.name}/typecheck is false)")
             return ()
-        return typecheck.check(place, self.stack.account)
+        return typecheck.check(place, self.stack.account, self._tools)
 
     def build(self, place: Workplace) -> None:
         """Copy, with modes and times that do not depend on the checkout; then what it requires. All as the account."""

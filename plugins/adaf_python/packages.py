@@ -5,10 +5,8 @@ Not a virtual environment: that one knows its own place, and a release is moved 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import shutil
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from adaf_pipeline.errors import AdafError, PreconditionError, ProcessError
 from adaf_pipeline.process import TAIL, Account, run, stream
 from adaf_pipeline.roles import Workplace
+from adaf_python.copies import copied
 
 FOLDER = ".packages"  # beside the application's files, none of which begins with a dot
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
@@ -78,29 +77,14 @@ class Pip:
 
     def _program(self) -> list[str]:
         """Our own pip, copied to where the account can read it; else the interpreter's."""
-        found = importlib.util.find_spec("pip")
-        if found is None or not found.origin:
+        try:
+            return [self.python, "-I", str(copied("pip", self.tools) / "pip")]
+        except metadata.PackageNotFoundError:
             if run([self.python, "-I", "-m", "pip", "--version"], account=self.account, check=False).code:
                 raise PreconditionError(
                     "pip: not found, and the application has requirements", "apt-get install python3-pip"
-                )
+                ) from None
             return [self.python, "-I", "-m", "pip"]
-        target = self.tools / "pip" / metadata.version("pip")
-        if not target.exists():
-            new = target.with_name(f".{target.name}.{os.getpid()}")
-            shutil.rmtree(new, ignore_errors=True)
-            shutil.copytree(Path(found.origin).parent, new / "pip", ignore=shutil.ignore_patterns("__pycache__"))
-            for folder, _, names in os.walk(new):
-                Path(folder).chmod(0o755)
-                for name in names:
-                    (Path(folder) / name).chmod(0o644)
-            for folder_ in (self.tools, target.parent):
-                folder_.chmod(0o755)
-            try:
-                new.rename(target)
-            except OSError:  # another run was faster
-                shutil.rmtree(new, ignore_errors=True)
-        return [self.python, "-I", str(target / "pip")]
 
 
 def surroundings() -> dict[str, str]:

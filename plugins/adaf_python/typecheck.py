@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
 import sys
+from importlib import metadata
+from pathlib import Path
 
 from adaf_pipeline.errors import PreconditionError, ProcessError
 from adaf_pipeline.process import TAIL, Account, run
 from adaf_pipeline.roles import Finding, Problem, Workplace
+from adaf_python.copies import copied
 
 LINE = re.compile(r"(?P<file>[^:]+):(?:(?P<line>\d+):)? error: (?P<message>.*?)(?:  \[(?P<code>[a-z0-9-]+)\])?")
 HINT = "pip install mypy into the pipeline's environment, or set typecheck: false"
 TIMEOUT = 600.0  # s
 
 
-def check(place: Workplace, account: Account | None) -> tuple[Problem, ...]:
-    """Run mypy over the copied sources with the configuration they bring along."""
+def check(place: Workplace, account: Account | None, tools: Path) -> tuple[Problem, ...]:
+    """Run mypy over the copied sources with the configuration they bring along. ``tools``: where a copy of it may be."""
     if not finding().ok:
         raise PreconditionError("mypy: not installed", HINT)
+    python, environment = sys.executable, None
+    if account is not None:  # our own environment may lie in a home that it cannot enter
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            environment = {"PYTHONPATH": str(copied("mypy", tools))}
+            python = os.path.realpath(sys.executable)
     words = ["--no-error-summary", "--no-color-output", "--no-pretty", "--hide-error-context", "--hide-column-numbers"]
     words += ["--show-error-codes", "--cache-dir", os.devnull, "."]
-    done = run([sys.executable, "-m", "mypy", *words], account=account, cwd=place.source, timeout=TIMEOUT, check=False)
+    argv = [python, "-P", "-m", "mypy", *words]  # -P: no module of the application stands in for one of mypy's
+    done = run(argv, account=account, env=environment, cwd=place.source, timeout=TIMEOUT, check=False)
     with open(place.log, "a") as log:
         log.write(done.stdout + done.stderr)
     problems = parse(done.stdout)

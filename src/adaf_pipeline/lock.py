@@ -13,8 +13,8 @@ from pathlib import Path
 
 from adaf_pipeline.errors import LockedError, PreconditionError
 from adaf_pipeline.event import Json
+from adaf_pipeline.roles.runtime import LOCK
 
-FILE = "lock"
 GLANCES = 1.0  # seconds in which those who only look (they hold it shared for a moment) are waited for
 RECORD = 1024  # bytes, always: an owner's record replaces the one before as a whole
 
@@ -26,10 +26,10 @@ def held(state: Path, task: str, run: str) -> Iterator[None]:
     PreconditionError when there is no writing there.
     """
     try:
-        file = os.open(state / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(state / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as exc:
         raise PreconditionError(
-            f"{state / FILE}: cannot be written: {exc.strerror}",
+            f"{state / LOCK}: cannot be written: {exc.strerror}",
             "the stack's directory is on a disk that takes nothing",
         ) from exc
     try:
@@ -58,7 +58,7 @@ def held(state: Path, task: str, run: str) -> Iterator[None]:
 def owner(state: Path) -> dict[str, Json] | None:
     """The record of the living owner, or None when the lock is free (a pure read)."""
     try:
-        file = os.open(state / FILE, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(state / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

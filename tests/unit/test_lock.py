@@ -63,7 +63,7 @@ def test_the_lock_of_a_stack_that_was_purged_meanwhile_is_no_lock(
     flock = lock.fcntl.flock
 
     def late(file: int, how: int) -> None:
-        (tmp_path / lock.FILE).unlink()
+        (tmp_path / lock.LOCK).unlink()
         flock(file, how)
 
     monkeypatch.setattr(lock.fcntl, "flock", late)

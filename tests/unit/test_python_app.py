@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,6 +20,7 @@ from adaf_pipeline.roles import App, Binding, Problem, StackView, Workplace
 from adaf_pipeline.service import Ref, SecretUse, text
 from adaf_python import packages, typecheck
 from adaf_python.backend import PythonApp
+from adaf_python.copies import copied
 from adaf_python.layout import MTIME
 
 DATABASE = Binding(
@@ -32,7 +34,10 @@ TINY = Path(__file__).parents[1] / "apps" / "tiny"
 
 def make(path: Path, **settings: object) -> PythonApp:
     stack = SimpleNamespace(
-        database=SimpleNamespace(binding=lambda: DATABASE), cache=SimpleNamespace(binding=lambda: CACHE), account=None
+        database=SimpleNamespace(binding=lambda: DATABASE),
+        cache=SimpleNamespace(binding=lambda: CACHE),
+        account=None,
+        state=path.parent / "stack",
     )
     app = PythonApp(msgspec.convert(settings, PythonApp.Settings), cast(StackView, stack))
     app.name, app.path = "web", path
@@ -337,3 +342,16 @@ def test_off_and_clean_are_both_without_problems(source: Path, tmp_path: Path, m
     there = place(tmp_path, source)
     assert make(source).typecheck(there) == () and not calls and not list(make(source).doctor())
     assert make(source, typecheck=True).typecheck(there) == () and calls
+
+
+def test_a_tool_is_copied_with_what_it_needs_to_where_every_account_may_read_it(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir(mode=0o700)
+    made = copied("mypy", tools)
+    assert (made / "mypy" / "__main__.py").is_file() or list((made / "mypy").glob("__main__*.so"))
+    assert (made / "mypy_extensions.py").is_file(), "what mypy requires"
+    assert not list(made.rglob("__pycache__")) and not (tmp_path / "bin").exists()
+    assert all(place.stat().st_mode & 0o005 == 0o005 for place in (tools, made.parent, made, made / "mypy"))
+    assert copied("mypy", tools) == made
+    with pytest.raises(metadata.PackageNotFoundError):
+        copied("no-such-tool", tools)

@@ -14,6 +14,8 @@ from adaf_pipeline.service import Ref, Services, Text
 if TYPE_CHECKING:
     from adaf_pipeline.process import Account
 
+LOCK = "lock"  # the file in a stack's state directory that a run holds
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -68,7 +70,7 @@ class Runtime(Role):
 
     @abstractmethod
     def down(self, *, purge: bool, progress: Progress) -> None:
-        """Stop all and the supervision itself; ``purge`` deletes volumes, releases and records too."""
+        """Stop all and the supervision itself; ``purge`` deletes volumes, releases and records too, the file LOCK last."""
 
     @abstractmethod
     def observe(self) -> Mapping[str, Observed]:

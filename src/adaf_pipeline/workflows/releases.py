@@ -227,3 +227,8 @@ def _write(path: Path, content: Json) -> None:
         sink.flush()
         os.fsync(sink.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)  # the rename itself: a power cut must not bring back what was before
+    finally:
+        os.close(folder)
