@@ -162,7 +162,10 @@ def find(start: Path | None = None) -> Path:
     for folder in (here, *here.parents):
         if os.path.lexists(folder / FILE):  # a link that leads nowhere is the mistake to be told of
             return folder / FILE
-    raise ConfigError(f"{FILE}: not found in {here} or above", "run this in the project's folder, or set ADAF_CONFIG")
+    raise ConfigError(
+        f"{FILE}: not found in {here} or above",
+        "run this in the project's folder, or set ADAF_CONFIG; docs/applications.md has whole ones to begin with",
+    )
 
 
 def load(file: Path, stack: str = "", environ: Mapping[str, str] | None = None, said_by: str = "--stack") -> Config:

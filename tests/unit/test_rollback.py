@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from deploy_world import change, deploy, weights
+from deploy_world import World, change, deploy, weights
 
 from adaf_pipeline.engine import Engine
 from adaf_pipeline.errors import PreconditionError
@@ -16,6 +16,7 @@ from adaf_pipeline.testing.app import FakeApp
 from adaf_pipeline.testing.balancer import FakeBalancer
 from adaf_pipeline.testing.runtime import FakeRuntime
 from adaf_pipeline.workflows import rollback
+from adaf_pipeline.workflows.releases import Releases
 
 
 def test_a_warm_release_that_does_not_start_does_not_stop_up(stack: Stack) -> None:
@@ -171,3 +172,15 @@ def test_a_rollback_says_what_else_the_probes_met() -> None:
     document: dict[str, Any] = {"url": "http://x", "release": "aa", "replaced": "bb", "flip_seconds": 0.004}
     said = list(rollback._report({**document, "receipt": {"sent": 402, "lost": 0, "errors": 121}}))
     assert said[1].endswith("402 sent, 0 lost, 121 errors") and "inv logs --service proxy.1" in said[2]
+
+
+def test_rollback_to_what_its_deploy_took_back_says_so(stack: Stack, world: World) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    world.fails = lambda colour, _number: colour == "green"
+    bad = deploy(stack).document["tried"]
+    (flip,) = [step for step in Engine(stack).plan(RollbackRequest(to=bad)).steps if step.id == "flip"]
+    assert "which its newest deploy took back" in flip.why
+    world.fails = lambda _colour, _number: False
+    deploy(stack)
+    assert not Releases(stack.state).taken_back(bad)

@@ -172,6 +172,13 @@ class Releases:
         finally:
             os.close(handle)
 
+    def taken_back(self, release: str) -> bool:
+        """Whether the newest deploy of a release did not hold."""
+        deploys = [
+            entry for entry in self.history() if entry.get("task") == "deploy" and entry.get("release") == release
+        ]
+        return bool(deploys) and deploys[-1].get("outcome") == "rolled back"
+
     def previous_good(self, current: str) -> str:
         """The newest release, other than ``current``, that went live before it and was not taken back."""
         good: list[str] = []

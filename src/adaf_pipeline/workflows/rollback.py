@@ -16,6 +16,7 @@ from adaf_pipeline.workflows.up import config_digest, describe_share
 from adaf_pipeline.workflows.watch import Watch
 
 SETTINGS = " with the settings that it had before"
+TAKEN_BACK = ", which its newest deploy took back: no verdict looks at it now"
 AFTER = 2.0  # seconds of probes after the flip, for the receipt
 
 
@@ -62,6 +63,7 @@ def gather(stack: StackView, request: RollbackRequest) -> Facts:
         "settle": left,
         "app": app.name,
         "workers": workers,
+        "taken_back": bool(request.to) and releases.taken_back(target),
     }
 
 
@@ -135,6 +137,7 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         releases.note({"task": "rollback", "run": run.id, "release": target, "outcome": "measured", "receipt": counted})
         return counted
 
+    remark = SETTINGS if facts["current"] == target else TAKEN_BACK if facts["taken_back"] else ""
     steps = [] if facts["warm"] else [Step("start", f"{target} starts again as {name}", start, undo=stop)]
     if facts["settle"]:
         why = f"a run that died left {back} a share: all visitors to {other(back)} while it is replaced"
@@ -143,7 +146,7 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
         Step("ready", f"{name} answers: never roll back to what does not", answers),
         Step(
             "flip",
-            f"all visitors from {facts['current']} to {target}{SETTINGS if facts['current'] == target else ''}",
+            f"all visitors from {facts['current']} to {target}{remark}",
             flip,
             pivot=True,
             say=lambda o: f"{describe_share(o['share'])} after {o['flip_seconds'] * 1000:.0f} ms",
