@@ -184,3 +184,17 @@ def test_rollback_to_what_its_deploy_took_back_says_so(stack: Stack, world: Worl
     world.fails = lambda _colour, _number: False
     deploy(stack)
     assert not Releases(stack.state).taken_back(bad)
+
+
+def test_up_says_of_a_died_canary_that_does_not_start_that_it_has_visitors(stack: Stack) -> None:
+    deploy(stack)
+    change(stack, "two\n")
+    deploy(stack)
+    stack.balancer.set_share({"blue": 20.0, "green": 80.0})
+    runtime = cast(FakeRuntime, stack.runtime)
+    runtime.running.clear()
+    runtime.broken["web.blue.1"] = "it ends again and again"
+    told: list[str] = []
+    result = Engine(stack, (lambda event: told.append(event.message),)).run(UpRequest())
+    assert result.document["ok"]
+    assert any("has 20 % of the visitors: `inv rollback` takes them off" in line for line in told)

@@ -107,7 +107,13 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
             except ServiceError as exc:
                 if service.colour == facts["live"]:
                     raise
-                run.progress(f"{exc.message}; it was only kept warm")
+                left = stack.balancer.share().get(service.colour, 0)  # of a canary whose run died
+                mend = (
+                    f"and has {left:g} % of the visitors: `inv rollback` takes them off"
+                    if left
+                    else "it was only kept warm"
+                )
+                run.progress(f"{exc.message}; {mend}")
                 continue
             started.append(service.id)
         _note_settings(stack, started)
