@@ -113,5 +113,5 @@ def terminal(words: tuple[str, ...]) -> Iterator[Callable[[str, str], None]]:
         yield say
     finally:
         os.close(ours)
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)  # psql's pager too
         child.wait()
