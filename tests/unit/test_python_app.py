@@ -265,7 +265,7 @@ def test_pips_failures_name_the_remedy(lines: list[str], kind: type[AdafError], 
 def test_the_way_to_the_index_is_passed_on_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_INDEX_URL", "https://user:password@index/simple")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:password@index/packages")
     monkeypatch.setenv("PIP_CERT", "/a.pem")
     monkeypatch.setenv("https_proxy", "http://proxy:1")
     monkeypatch.setenv("AWS_SECRET", "x")
