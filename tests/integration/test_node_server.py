@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -31,11 +32,13 @@ def lock(made: Documented) -> None:
     folder = tools.folder(made.state())
     found = tools.find_node(folder, None)
     program = pnpm.get(pnpm.TRIED, folder, found, None, lambda _line: None)
-    words = [str(program), "install", "--lockfile-only", "--store-dir", str(folder / "store")]
-    env = {"PATH": tools.search_path(found), "HOME": str(made.folder), "CI": "1", **network.environment()}
-    (made.folder / ".npmrc").write_text(network.npmrc())
-    done = subprocess.run(words, cwd=made.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
-    (made.folder / ".npmrc").unlink()
+    # a store of its own: root's folders in the stacks' would keep the building account out of it
+    with tempfile.TemporaryDirectory(prefix="adaf-test-store-") as store:
+        words = [str(program), "install", "--lockfile-only", "--store-dir", store]
+        env = {"PATH": tools.search_path(found), "HOME": str(made.folder), "CI": "1", **network.environment()}
+        (made.folder / ".npmrc").write_text(network.npmrc())
+        done = subprocess.run(words, cwd=made.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+        (made.folder / ".npmrc").unlink()
     assert done.returncode == 0, done.stdout + done.stderr
 
 
