@@ -76,6 +76,7 @@ def service(settings: Settings, app: str, replicas: int) -> Service:
             Ref("path", ID, CONTROL, FILE),
         ),
         binaries=(BINARY,),
+        image="haproxy",
         files=(
             File("haproxy.cfg", configuration(settings, app, replicas)),
             File("no-release.html", text((TEMPLATES / "no-release.html").read_text())),
@@ -86,7 +87,7 @@ def service(settings: Settings, app: str, replicas: int) -> Service:
             Port("http", unix=EDGE),
             Port("again", unix=EDGE),
             Port("admin", unix=CONTROL),
-            *((Port("stats"),) if settings.metrics else ()),
+            *((Port("stats", usual=8404),) if settings.metrics else ()),
         ),
         ready=Probe("http", http=READY),
         # TERM, at once: the proxy is stopped first and has waited for what was in flight; a soft stop would only

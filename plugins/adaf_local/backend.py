@@ -14,15 +14,17 @@ from typing import Any
 
 import msgspec
 
-from adaf_local import memory, places
-from adaf_local.addresses import HOST, Addresses, free, holder, reserved
+from adaf_local import memory
 from adaf_local.binaries import Binaries
 from adaf_local.kept import kept
 from adaf_local.launch import Launch
 from adaf_local.logs import Log
-from adaf_local.probing import probe
 from adaf_local.supervisor import Supervisor, check_installed
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ServiceError
+from adaf_pipeline.event import Json
+from adaf_pipeline.host import places
+from adaf_pipeline.host.addresses import HOST, Addresses, free, holder, reserved
+from adaf_pipeline.host.probing import probe
 from adaf_pipeline.process import Account
 from adaf_pipeline.roles import LOCK, Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
 from adaf_pipeline.service import Probe, Ref, Service, Services
@@ -280,7 +282,7 @@ class Local(Runtime):
 
     # ------------------------------------------------------------------------------------ releases, logs, doctor
 
-    def package(self, artefact: Path, release: str) -> None:
+    def package(self, artefact: Path, release: str, image: str, progress: Progress) -> Mapping[str, Json]:
         """The store of built releases is where services read from: nothing to copy on one machine."""
         target = self.state / "releases" / release
         if artefact != target and not target.exists():
@@ -288,6 +290,7 @@ class Local(Runtime):
             places.remove(temporary)
             shutil.copytree(artefact, temporary, symlinks=True)
             temporary.rename(target)
+        return {}
 
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
         known = sorted(path.name for path in (self.state / "logs").glob("*"))

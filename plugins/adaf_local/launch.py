@@ -13,10 +13,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from adaf_local import places, scripts
-from adaf_local.addresses import ports_of_session
-from adaf_local.probing import probe
+from adaf_local import scripts
 from adaf_pipeline.errors import PluginError, ServiceError
+from adaf_pipeline.host import places, variables
+from adaf_pipeline.host.addresses import ports_of_session
+from adaf_pipeline.host.probing import probe
 from adaf_pipeline.process import spawn
 from adaf_pipeline.roles import Progress
 from adaf_pipeline.service import SecretUse, Service, Services
@@ -127,7 +128,7 @@ class Launch:
         runtime = self.runtime
         argv, environment = self._command(service)
         secrets = [
-            scripts.secret(use.env, runtime.stack.secrets.path(use.name), self._around(use))
+            variables.secret(use.env, runtime.stack.secrets.path(use.name), self._around(use))
             for use in service.secrets
             if use.env
         ]

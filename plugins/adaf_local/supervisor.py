@@ -17,8 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaf_local import places
 from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.host import places
 from adaf_pipeline.process import Account, base_environment, run, spawn, start_time
 
 

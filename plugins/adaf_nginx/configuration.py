@@ -43,6 +43,7 @@ def service(settings: Settings, balancer: Ref, again: Ref | None = None) -> Serv
         # -e: complaints from before the configuration is read
         argv=argv(Ref("binary", "", "nginx"), "-e", "stderr", "-c", Ref("path", ID, "nginx.conf")),
         binaries=(BINARY,),
+        image="nginx",
         files=(File("nginx.conf", configuration(settings, balancer, again)),),
         volumes=(Volume(SCRATCH, persistent=False),),
         ports=(Port("http", number=settings.port, public=True),),

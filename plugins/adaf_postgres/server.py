@@ -30,13 +30,14 @@ def service(settings: Settings) -> Service:
             ("config_file=", Ref("path", ID, "postgresql.conf")),
         ),
         binaries=binaries(settings.version),
+        image="postgres",
         files=(
             File("gate.sh", text((_TEMPLATES / "gate.sh").read_text())),
             File("postgresql.conf", _configuration(settings)),
             File("pg_hba.conf", text((_TEMPLATES / "pg_hba.conf").read_text())),
         ),
         volumes=(Volume("data"), Volume("sockets", persistent=False)),
-        ports=(Port(PORT, number=settings.port),),
+        ports=(Port(PORT, number=settings.port, usual=5432),),
         secrets=(SecretUse(ADMIN_SECRET),),
         gate=argv(
             "/bin/sh",

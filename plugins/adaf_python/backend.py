@@ -144,6 +144,7 @@ class PythonApp(App):
             role="app",
             argv=command.command(Ref("binary", "", PYTHON.name), service, settings),
             binaries=(PYTHON,),
+            image="python",
             environment=environment,
             ports=(Port("http"),),
             secrets=needs.secrets,

@@ -23,6 +23,7 @@ def service(settings: Settings) -> Service:
         role="cache",
         argv=argv(Ref("binary", "", "redis-server"), Ref("path", ID, "redis.conf")),
         binaries=(Binary("redis-server", "redis-server", SUPPORTED), Binary("redis-cli", "redis-tools", SUPPORTED)),
+        image="redis",
         files=(
             File("gate.sh", text((_TEMPLATES / "gate.sh").read_text())),
             File(
@@ -40,7 +41,7 @@ def service(settings: Settings) -> Service:
             ),
         ),
         volumes=(Volume("data"),),
-        ports=(Port(PORT, number=settings.port),),
+        ports=(Port(PORT, number=settings.port, usual=6379),),
         secrets=(SecretUse(ADMIN_SECRET), SecretUse(APP_SECRET)),
         gate=argv(
             "/bin/sh",

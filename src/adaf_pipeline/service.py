@@ -21,7 +21,8 @@ class Ref:
     """A late-bound value inside a Text.
 
     ``endpoint``  owner = role, name = endpoint (``database``, ``primary``): who is behind it may change
-    ``instance``  owner = service id, name = port of that service
+    ``instance``  owner = service id, name = port of that service: in the owner's own text where it listens, in any other
+                  where it is reached
     ``path``      owner = service id, name = volume, ``package``, or a file of the service
     ``secret``    owner = "", name = secret: the path of the file that holds the value, never the value
     ``binary``    owner = "", name = program (declared in ``Service.binaries``)
@@ -86,7 +87,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A directory that outlives the process. ``shared`` volumes have one owner for all services that name it."""
+    """A directory that outlives the process. ``shared``: others reach a socket in it; ``persistent``: it is data."""
 
     name: str
     persistent: bool = True
@@ -95,12 +96,17 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port the service listens on; ``unix`` ports are sockets below the (shared) volume of that name."""
+    """A port the service listens on; ``unix`` ports are sockets below the (shared) volume of that name.
+
+    ``usual`` is the number that the protocol is known by: a runtime that gives each service an address of its own uses
+    it. ``number`` is one on the host, wished by the config; 0 = the runtime chooses one and remembers it.
+    """
 
     name: str
     unix: str = ""  # the volume that holds the socket
-    number: int = 0  # wished by the config; 0 = the runtime chooses and remembers
-    public: bool = False
+    number: int = 0
+    public: bool = False  # for visitors: reachable from outside the stack, the others never are
+    usual: int = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,26 @@ class SecretUse:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    memory_mb: int = 0  # 0 = none
-    files: int = 4096
+    """What a service may take at most. 0 = what the runtime gives a service that does not say."""
+
+    memory_mb: int = 0  # of the whole process tree
+    files: int = 4096  # open ones
+    cpus: float = 0  # of one core
+    pids: int = 0  # processes and threads
+    shared_memory_mb: int = 0  # POSIX shared memory
+
+
+@dataclass(frozen=True, slots=True)
+class Hardening:
+    """Where a service needs more than the nothing that it gets, and why.
+
+    ``capabilities``: by name without CAP_, the reason. ``writable``: why its root file system has to be; "" = read-only.
+    ``egress``: whether it talks to addresses outside the stack.
+    """
+
+    capabilities: Mapping[str, str] = field(default_factory=dict)
+    writable: str = ""
+    egress: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +162,7 @@ class Service:
     role: str
     argv: tuple[Text, ...]
     binaries: tuple[Binary, ...] = ()
-    image: str = ""
+    image: str = ""  # what a container is made of: the name of one of ours (``postgres``), or a reference with a digest
     user: str = ""
     environment: Mapping[str, Text] = field(default_factory=dict)
     files: tuple[File, ...] = ()
@@ -151,6 +175,7 @@ class Service:
     stop_signal: str = "TERM"
     stop_grace: float = 10.0
     limits: Limits = Limits()
+    hardening: Hardening = field(default_factory=Hardening)
     metrics: tuple[str, str] | None = None  # port, path
     faults: tuple[str, ...] = ()
     job: bool = False

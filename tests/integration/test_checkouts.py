@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from people import Person, refused
 
-from adaf_local.places import stack_id
+from adaf_pipeline.host.places import stack_id
 
 
 @pytest.fixture

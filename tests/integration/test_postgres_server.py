@@ -17,8 +17,8 @@ import pytest
 from driving import until
 from stores import leaks, logged, lose_supervisor, pid, restarted, secrets, terminal, volume, watching
 
-from adaf_local import places
 from adaf_pipeline.errors import LockedError, PreconditionError, ProcessError, ServiceError
+from adaf_pipeline.host import places
 from adaf_pipeline.process import run, spawn
 from adaf_pipeline.service import Ref
 from adaf_pipeline.stack import Stack

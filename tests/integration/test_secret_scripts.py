@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from adaf_local import scripts
+from adaf_pipeline.host import variables
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_any_value_comes_back_out_of_the_url(tmp_path: Path, value: str) -> None
     file = tmp_path / "a value"
     file.write_text(value)
     script = (
-        scripts.secret("URL", file, ("db://us'er:", "@h:1/x?a=$HOME"))
+        variables.secret("URL", file, ("db://us'er:", "@h:1/x?a=$HOME"))
         + '\nprintf %s "$URL"; echo; env | grep -c adaf_secret'
     )
     for shell in ("/bin/sh", "/bin/bash"):
@@ -35,7 +35,7 @@ def test_any_value_comes_back_out_of_the_url(tmp_path: Path, value: str) -> None
 
 
 def test_a_secret_that_is_gone_ends_the_start(tmp_path: Path) -> None:
-    script = scripts.secret("URL", tmp_path / "none", ("a", "b")) + "\necho started"
+    script = variables.secret("URL", tmp_path / "none", ("a", "b")) + "\necho started"
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 111 and "started" not in done.stdout
     assert shlex.quote(str(tmp_path / "none")) in script

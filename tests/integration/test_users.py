@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from people import Person, everything, processes, refused, throwaway
 
-from adaf_local.addresses import BLOCK, FIRST, LAST
-from adaf_local.places import ROOT_STATE, stack_id
+from adaf_pipeline.host.addresses import BLOCK, FIRST, LAST
+from adaf_pipeline.host.places import ROOT_STATE, stack_id
 from adaf_pipeline.process import Account
 
 COMMANDS = ("deploy --canary", "status", "down --purge")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from adaf_local import places
 from adaf_local.backend import Local, Settings
 from adaf_pipeline import config
 from adaf_pipeline.errors import ConfigError
+from adaf_pipeline.host import places
 from adaf_pipeline.plugins import Registry
 from adaf_pipeline.stack import Stack
 

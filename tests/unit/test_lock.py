@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from adaf_local import places
 from adaf_local.backend import Local, Settings
 from adaf_pipeline import lock
 from adaf_pipeline.errors import LockedError, PreconditionError, ServiceError
+from adaf_pipeline.host import places
 
 
 def purged(state: Path) -> None:

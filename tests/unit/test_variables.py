@@ -9,8 +9,8 @@ from typing import cast
 import msgspec
 import pytest
 
-from adaf_local import scripts
 from adaf_pipeline.errors import ConfigError
+from adaf_pipeline.host.variables import secret
 from adaf_pipeline.roles import Binding, Delivery, StackView, variables
 from adaf_pipeline.service import SecretUse, text
 
@@ -71,8 +71,8 @@ def test_what_no_variable_can_be_is_refused(
 
 def test_a_start_script_holds_paths_of_secrets_and_never_a_value() -> None:
     path = Path("/secrets/database app/value")
-    plain = scripts.secret("PASSWORD", path)
+    plain = secret("PASSWORD", path)
     assert plain == "PASSWORD=\"$(cat '/secrets/database app/value')\" || exit 111; export PASSWORD"
-    inside = scripts.secret("URL", path, ("db://app:", "@here/$HOME"))
+    inside = secret("URL", path, ("db://app:", "@here/$HOME"))
     assert "cat '/secrets/database app/value'" in inside and inside.endswith("export URL; unset adaf_secret")
     assert "URL=db://app:\"$adaf_secret\"'@here/$HOME'" in inside

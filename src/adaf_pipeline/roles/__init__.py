@@ -6,7 +6,7 @@ and a StackView through which it reaches the other roles, late. Constructors do 
 
 from adaf_pipeline.roles.app import App, Migrations, Problem, Workplace
 from adaf_pipeline.roles.role import Binding, Finding, Kept, NoSettings, Progress, Role, RoleName, StackView, View
-from adaf_pipeline.roles.runtime import LOCK, Change, Observed, Runtime
+from adaf_pipeline.roles.runtime import LOCK, Change, Checked, Observed, Runtime
 from adaf_pipeline.roles.stores import Cache, Database, Secrets
 from adaf_pipeline.roles.traffic import COLOURS, Balancer, MemoryLog, Proxy, RequestLog, Served, whole_share
 from adaf_pipeline.roles.variables import Deliveries, Delivery
@@ -19,6 +19,7 @@ __all__ = [
     "Binding",
     "Cache",
     "Change",
+    "Checked",
     "Database",
     "Deliveries",
     "Delivery",

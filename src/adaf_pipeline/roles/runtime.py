@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.event import Json
 from adaf_pipeline.roles.role import Progress, Role, View
 from adaf_pipeline.service import Ref, Services, Text
 
@@ -34,6 +36,23 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """A rule of hardening (``H01``) as it was found on one service, on the plan or live.
+
+    ``waived``: the reason somebody gave for living with it, until when.
+    """
+
+    rule: str
+    title: str
+    subject: str  # a service id, or "" for the stack
+    where: Literal["plan", "live"]
+    ok: bool
+    found: str = ""
+    hint: str = ""
+    waived: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What ``start`` would do to a service, and why. ``reload`` keeps the process."""
 
@@ -47,6 +66,7 @@ class Runtime(Role):
 
     state: Path
     account: Account | None
+    names: str = ""  # the name server that peers are looked up at; "" = they are addresses, which stay
 
     @abstractmethod
     def resolve(self, ref: Ref, view: View = "operator") -> str:
@@ -77,8 +97,29 @@ class Runtime(Role):
         """Pure read: every service the runtime knows, probed now."""
 
     @abstractmethod
-    def package(self, artefact: Path, release: str) -> None:
-        """Take an assembled release directory in; from then on services may name it as their ``package``."""
+    def package(self, artefact: Path, release: str, image: str, progress: Progress) -> Mapping[str, Json]:
+        """Take an assembled release directory in; from then on services may name it as their ``package``.
+
+        ``image``: of the processes that will run it, as their Services say it. Returns what the release's record is to
+        remember of it: nothing, or ``{"image": "sha256:..."}``.
+        """
+
+    def discard(self, release: str) -> None:
+        """Forget what ``package`` made, if anything is left of it: the directory itself is the core's."""
+        return
+
+    def security(self) -> Iterable[Checked]:
+        """Pure reads: every rule of hardening, on what is planned and on what runs. Empty: there are none here."""
+        return ()
+
+    def render(self, services: Services, folder: Path) -> tuple[str, ...]:
+        """Write what these services are to the runtime into ``folder``; the names of the files, below it.
+
+        PreconditionError where a runtime has no such files.
+        """
+        raise PreconditionError(
+            "this runtime has no files to render", "one that has: runtime: compose, for example in adaf.prod.yaml"
+        )
 
     @abstractmethod
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:

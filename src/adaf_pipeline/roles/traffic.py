@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.roles.role import Role
+from adaf_pipeline.service import Ref
 
 COLOURS = ("blue", "green")
 
@@ -85,6 +87,14 @@ class Balancer(Role):
     def live_share(self) -> Mapping[str, float]:
         """The share that the running process applies; ServiceError when it cannot be asked."""
 
+    def locate(self, instances: Mapping[str, Ref]) -> None:
+        """Be sure that visitors of a colour will be sent to where its processes are now.
+
+        Called after they were started, before they get a share. ``instances``: by service id, the port's Ref. On a
+        runtime where an address never changes there is nothing to do. ServiceError when it does not learn it.
+        """
+        return
+
     @abstractmethod
     def active(self, colour: str) -> int:
         """Requests in flight on a colour."""
@@ -100,3 +110,18 @@ class Proxy(Role):
     @abstractmethod
     def url(self) -> str:
         """``http://host:port`` without a trailing slash, as visitors reach it."""
+
+    def maintenance(self) -> bool:
+        """Whether visitors get the maintenance page."""
+        return False
+
+    def set_maintenance(self, on: bool) -> None:
+        """Show visitors the maintenance page, or no more; health checks and the pipeline's own probes pass.
+
+        Written down: a restarted edge is as it was. PreconditionError when the edge has no such page.
+        """
+        raise PreconditionError("this proxy has no maintenance page", "`inv plugins` lists the others")
+
+    def pass_for_probes(self) -> Mapping[str, str]:
+        """Headers that make a request one of the pipeline's own: no limit counts it, no maintenance page stops it."""
+        return {}

@@ -164,6 +164,14 @@ class BalancerContract:
             (served,) = self.taken(log, 1)
         assert (served.colour, served.status, served.failed) == ("", 503, True)
 
+    def test_where_processes_are_can_be_told_at_any_time(self, balancer: Balancer) -> None:
+        """`locate`: visitors go on where they went; twice is fine, and no share changes."""
+        balancer.set_share({"blue": 100.0})
+        for _ in range(2):
+            balancer.locate({})
+        assert balancer.share() == balancer.live_share()
+        assert set(self.send(balancer, VISITORS[:5])) == {"blue"}
+
     def test_everything_can_be_taken_off_again(self, balancer: Balancer) -> None:
         """`set_share`: {} = nothing is live."""
         balancer.set_share({"blue": 100.0})

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from adaf_pipeline.errors import PreconditionError
 from adaf_pipeline.roles import Balancer, Proxy, RequestLog, Served
 from adaf_pipeline.service import Port, Ref, Service, Services, argv
 from adaf_pipeline.testing.balancer import InProcess, visit, within
@@ -76,6 +77,19 @@ class ProxyContract:
         """`url`: ``http://host:port`` without a trailing slash, as visitors reach it."""
         assert re.fullmatch(r"https?://[^/\s:]+:\d+", proxy.url())
         assert proxy.url() == proxy.url()
+
+    def test_maintenance_is_switched_or_refused(self, proxy: Proxy) -> None:
+        """`set_maintenance` and `maintenance`: visitors get the page, the pipeline's own probes (`pass_for_probes`) pass."""
+        assert not proxy.maintenance()
+        assert all(name and value for name, value in proxy.pass_for_probes().items())
+        try:
+            proxy.set_maintenance(True)
+        except PreconditionError as exc:
+            assert exc.hint
+            return
+        assert proxy.maintenance()
+        proxy.set_maintenance(False)
+        assert not proxy.maintenance()
 
     def test_one_port_is_for_visitors(self, proxy: Proxy) -> None:
         """`services`: the one public door of the stack is the edge's."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.event import Json
 from adaf_pipeline.roles import Change, Observed, Progress, Runtime, View
 from adaf_pipeline.service import Binary, File, Port, Probe, Ref, Service, Services, Volume, argv, text
 
@@ -28,6 +29,7 @@ class FakeRuntime(Runtime):
         self.sick: dict[str, str] = {}
         self.broken: dict[str, str] = {}
         self.account = None
+        self.packaged: set[str] = set()
         self._pids: dict[str, int] = {}
 
     @cached_property
@@ -105,8 +107,12 @@ class FakeRuntime(Runtime):
             for name, service in self.running.items()
         }
 
-    def package(self, artefact: Path, release: str) -> None:
-        return
+    def package(self, artefact: Path, release: str, image: str, progress: Progress) -> Mapping[str, Json]:
+        self.packaged.add(release)
+        return {"image": f"sha256:fake-{release}"}
+
+    def discard(self, release: str) -> None:
+        self.packaged.discard(release)
 
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
         if service not in self.running:
@@ -135,6 +141,7 @@ def web(name: str = "contract.1", greeting: str = "hello", after: tuple[str, ...
         "app",
         argv(Ref("binary", "", "python3"), "-u", Ref("path", name, "server.py")),
         binaries=(PYTHON,),
+        image="python",
         environment={
             "HOST": (Ref("instance", name, "http", "host"),),
             "PORT": (Ref("instance", name, "http", "port"),),
@@ -253,7 +260,7 @@ class RuntimeContract:
         (artefact / "server.py").write_text(SERVER)
         (artefact / "greeting").write_text("packaged")
         for _ in range(2):
-            runtime.package(artefact, "0123456789ab")
+            runtime.package(artefact, "0123456789ab", "python", self.quiet)
         place = Ref("path", "contract.1", "package")
         service = replace(
             web(),
@@ -264,6 +271,30 @@ class RuntimeContract:
         )
         runtime.start((service,), self.quiet)
         assert runtime.observe()["contract.1"].ready
+
+    def test_what_was_packaged_can_be_forgotten_twice(self, runtime: Runtime, tmp_path: Path) -> None:
+        """`discard`: whether something is left of it or not."""
+        (tmp_path / "artefact").mkdir()
+        (tmp_path / "artefact" / "server.py").write_text(SERVER)
+        runtime.package(tmp_path / "artefact", "ba9876543210", "python", self.quiet)
+        for _ in range(2):
+            runtime.discard("ba9876543210")
+
+    def test_a_runtime_with_files_writes_them_and_any_other_says_so(self, runtime: Runtime, tmp_path: Path) -> None:
+        """`render`: the names of the files that it wrote, or a PreconditionError."""
+        try:
+            names = runtime.render((web(),), tmp_path / "out")
+        except PreconditionError as exc:
+            assert exc.hint
+            return
+        assert names
+        assert all((tmp_path / "out" / name).is_file() for name in names)
+
+    def test_rules_of_hardening_are_named_and_a_failed_one_has_a_hint(self, runtime: Runtime) -> None:
+        """`security`: pure reads; () where there are no rules."""
+        for checked in runtime.security():
+            assert checked.rule and checked.title and checked.where in {"plan", "live"}
+            assert checked.ok or checked.hint
 
     def test_a_text_is_its_words_with_every_ref_resolved(self, runtime: Runtime) -> None:
         """`text`: strings as they are, Refs as `resolve` gives them."""

@@ -82,9 +82,10 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             place.output.rename(target)
-        stack.runtime.package(target, release)
+        packaged = stack.runtime.package(target, release, app.service("blue", 1, release).image, run.progress)
         record = {
             "release": release,
+            **packaged,
             "inputs": facts["inputs"],
             "artefact": artefact,
             "app": app.name,

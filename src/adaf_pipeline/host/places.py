@@ -11,8 +11,8 @@ import re
 import shutil
 from pathlib import Path
 
-from adaf_local import checkouts
 from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.host import checkouts
 from adaf_pipeline.process import Account, find_account, run
 
 ACCOUNT = "adaf"
