@@ -56,7 +56,9 @@ class Peers:
         owner, port = self._port(service, ref)
         if port.unix or ref.part == "path":
             if not port.unix or ref.part != "path":
-                raise PluginError(f"{service.id}: {ref.part or 'host:port'} of {owner.id}.{port.name}", _OTHER_KIND)
+                raise PluginError(
+                    f"{service.id}: {owner.id}.{port.name} is no such port for {ref.part or 'host:port'}", _OTHER_KIND
+                )
             return f"{volume(owner, port.unix)}/{port.name}.sock"
         host = ANY if owner.id == service.id else dns(owner.id)
         number = str(self.number(owner, port.name))
@@ -103,7 +105,7 @@ class Peers:
     def _path(self, service: Service, ref: Ref) -> str:
         if ref.owner != service.id:
             raise PluginError(
-                f"{service.id}: {ref.name} is of {ref.owner}",
+                f"{service.id}: refers to the file {ref.name} of {ref.owner}",
                 "containers share sockets, not files; a plugin has to change",
             )
         if ref.name == "package":

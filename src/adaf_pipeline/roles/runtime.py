@@ -117,9 +117,7 @@ class Runtime(Role):
 
         PreconditionError where a runtime has no such files.
         """
-        raise PreconditionError(
-            "this runtime has no files to render", "one that has: runtime: compose, for example in adaf.prod.yaml"
-        )
+        raise PreconditionError("this runtime has no files to render", "`inv plugins` lists the others")
 
     @abstractmethod
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:

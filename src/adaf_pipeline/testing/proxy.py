@@ -27,6 +27,8 @@ class Answer:
 class FakeProxy(Proxy):
     """Has an address where nobody listens; ``ask`` it here."""
 
+    closed = False
+
     def services(self) -> Services:
         return (
             Service("proxy.1", "proxy", argv("proxy"), ports=(Port("http", public=True),), start_after=("balancer",)),
@@ -34,6 +36,12 @@ class FakeProxy(Proxy):
 
     def url(self) -> str:
         return "http://" + self.stack.runtime.resolve(Ref("instance", "proxy.1", "http"))
+
+    def maintenance(self) -> bool:
+        return self.closed
+
+    def set_maintenance(self, on: bool) -> None:
+        self.closed = on
 
     def ask(self, visitor: str, request: str = "") -> Answer:
         """One GET, passed on to a balancer in this process."""

@@ -15,7 +15,7 @@ import pytest
 
 from adaf_pipeline.errors import PreconditionError, ServiceError
 from adaf_pipeline.event import Json
-from adaf_pipeline.roles import Change, Observed, Progress, Runtime, View
+from adaf_pipeline.roles import Change, Checked, Observed, Progress, Runtime, View
 from adaf_pipeline.service import Binary, File, Port, Probe, Ref, Service, Services, Volume, argv, text
 
 
@@ -113,6 +113,17 @@ class FakeRuntime(Runtime):
 
     def discard(self, release: str) -> None:
         self.packaged.discard(release)
+
+    def security(self) -> Iterable[Checked]:
+        yield Checked("H01", "has a user of its own", "", "plan", ok=True)
+        yield Checked(
+            "H02", "has no more rights than it needs", "web.blue.1", "live", False, "all of them", "drop them"
+        )
+
+    def render(self, services: Services, folder: Path) -> tuple[str, ...]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "services").write_text("".join(f"{service.id}\n" for service in services))
+        return ("services",)
 
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
         if service not in self.running:

@@ -84,8 +84,8 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
             place.output.rename(target)
         packaged = stack.runtime.package(target, release, app.service("blue", 1, release).image, run.progress)
         record = {
-            "release": release,
             **packaged,
+            "release": release,
             "inputs": facts["inputs"],
             "artefact": artefact,
             "app": app.name,

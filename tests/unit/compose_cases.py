@@ -1,4 +1,4 @@
-"""A stack like ours as records, and what the Compose plugin writes for it."""
+"""A stack like ours, and what the Compose plugin makes of it."""
 
 from __future__ import annotations
 
@@ -101,6 +101,3 @@ def whole(settings: Settings | None = None) -> Any:
 
 def plain(**more: Any) -> Service:
     return Service(**{"id": "extra.1", "role": "extra", "argv": argv("run"), **more})
-
-
-# ------------------------------------------------------------------------------------------------ where things are
