@@ -4,6 +4,9 @@
 {"drop": 0.2} close without a byte, {"crash_after": N} die at the request after N, {"slow": 0.5} s, {"hang": true} never
 answer, {"hang": "traffic"} answer the health paths only. Health paths are spared by all but never_ready and hang: true.
 {"tell": "file"} appends the X-Request-Id of each request that it fails or drops. {"worker": "ends"}: see worker.py.
+
+LEDGER gets the Idempotency-Key of every POST before it is answered: a file, or ``cache``, the hash app:ledger there,
+which colours and hosts share; without an answer from the cache the POST is a 503.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import json
 import os
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,43 @@ LINGER = 0.2  # s after SIGTERM in which one can see that readiness fails
 REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
 file = Path(__file__).with_name("behaviour")
 bad: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-executed: dict[str, int] = {}  # by Idempotency-Key
+executed: dict[str, int] = {}  # by Idempotency-Key; -1: the cache did not say
+pending: set[asyncio.Task[None]] = set()
 state = {"traffic": 0, "open": 0, "draining": 0}
+UNSAID = (OSError, EOFError, asyncio.TimeoutError, ValueError)
+
+
+class Cache:
+    """HINCRBY, one at a time, and nothing is said twice; a connection that broke is made anew after a moment."""
+
+    def __init__(self) -> None:
+        self.turn, self.wire, self.broke = asyncio.Lock(), (), -1.0
+
+    async def count(self, key: str) -> int:
+        """How often the key came, this time included."""
+        async with self.turn:
+            if time.monotonic() < self.broke + 0.2:  # or all that wait would wait for it, one after the other
+                raise ConnectionError("a moment ago it was not there")
+            try:
+                if not self.wire:
+                    host, port = os.environ["REDIS_HOST"], os.environ["REDIS_PORT"]
+                    self.wire = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 1)
+                    password = Path(os.environ["REDIS_PASSWORD_FILE"]).read_text().strip()
+                    await self.say("AUTH", os.environ["REDIS_USERNAME"], password)
+                return int((await self.say("HINCRBY", "app:ledger", key, "1"))[1:])
+            except UNSAID:
+                if self.wire:
+                    self.wire[1].close()
+                self.wire, self.broke = (), time.monotonic()
+                raise
+
+    async def say(self, *words: str) -> str:
+        reader, writer = self.wire
+        writer.write("\r\n".join([f"*{len(words)}", *(f"${len(word)}\r\n{word}" for word in words), ""]).encode())
+        answer = (await asyncio.wait_for(reader.readuntil(b"\r\n"), 1)).decode().strip()
+        if answer.startswith("-"):
+            raise ValueError(answer)
+        return answer
 
 
 class Connection(asyncio.Protocol):
@@ -57,8 +96,21 @@ class Connection(asyncio.Protocol):
         delay = 0 if health else bad.get("slow", 0)
         if delay:
             asyncio.get_running_loop().call_later(delay, self.answer, method, path, headers)
+        elif LEDGER == "cache" and (method, path) == ("POST", "/api/probe"):
+            task = asyncio.get_running_loop().create_task(self.counted(method, path, headers))
+            pending.add(task)
+            task.add_done_callback(pending.discard)
         else:
             self.answer(method, path, headers)
+
+    async def counted(self, method: str, path: str, headers: dict[str, str]) -> None:
+        key = headers.get("idempotency-key", "")
+        try:
+            executed[key] = await cache.count(key) - 1
+        except UNSAID as exc:
+            executed[key] = -1
+            print(f"no ledger: {type(exc).__name__} {exc}", flush=True)
+        self.answer(method, path, headers)
 
     def answer(self, method: str, path: str, headers: dict[str, str]) -> None:
         status, more = 200, ""
@@ -70,10 +122,12 @@ class Connection(asyncio.Protocol):
         elif random.random() < bad.get("fail", 0):
             told(headers)
             status = 500
+        elif (method, path) == ("POST", "/api/probe") and executed.get(key) == -1:
+            status = 503
         elif (method, path) == ("POST", "/api/probe"):
             executed[key] = executed.get(key, 0) + 1
             more = f"Idempotency-Seen: {executed[key]}\r\n"
-            if LEDGER:
+            if LEDGER not in ("", "cache"):
                 os.write(ledger, f"{key}\n".encode())
         elif path != "/":
             status = 404
@@ -98,6 +152,8 @@ def told(headers: dict[str, str]) -> None:
 
 
 async def main() -> None:
+    global cache
+    cache = Cache()  # on Python 3.9 a Lock belongs to the loop that runs
     loop, term = asyncio.get_running_loop(), asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, term.set)
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])
@@ -112,7 +168,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if LEDGER:
+    if LEDGER not in ("", "cache"):
         ledger = os.open(LEDGER, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     if "tell" in bad:
         tell = os.open(bad["tell"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
