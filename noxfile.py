@@ -17,7 +17,7 @@ nox.options.error_on_external_run = False
 HERE = Path(__file__).parent
 LOCK = "ci/requirements.txt"
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-CODE = ("src", "plugins", "tests", "noxfile.py", "tasks.py")
+CODE = ("src", "plugins", "tests", "ci/private_engine", "noxfile.py", "tasks.py")
 
 
 def works(version: str) -> bool:
@@ -45,7 +45,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=False)
 def typecheck(session: nox.Session) -> None:
     """mypy --strict over the pipeline, its plugins and its tests."""
-    here(session, "mypy", "src", "plugins", "noxfile.py")
+    here(session, "mypy", "src", "plugins", "ci/private_engine", "noxfile.py")
 
 
 @nox.session(python=PYTHONS, venv_backend="venv", reuse_venv=True)
@@ -69,6 +69,12 @@ def contract(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Deploys, verdicts, failures: on real servers, with the tiny application."""
     here(session, "pytest", "tests/integration", *session.posargs)
+
+
+@nox.session(python=False)
+def compose(session: nox.Session) -> None:
+    """The same on Docker Compose: on the machine's engine, or, as root, on one that ci/engine makes for it."""
+    here(session, "pytest", "tests/compose", *session.posargs)
 
 
 @nox.session(python=False)
@@ -97,9 +103,10 @@ def pictures(session: nox.Session) -> None:
         session.run(sys.executable, str(script), external=True)
 
 
-@nox.session(
-    python=False, requires=["lint", "typecheck", *(f"unit-{v}" for v in PYTHONS), "contract", "integration", "e2e"]
-)
+GATE = ["lint", "typecheck", *(f"unit-{v}" for v in PYTHONS), "contract", "integration", "compose", "e2e"]
+
+
+@nox.session(python=False, requires=GATE)
 def ci(session: nox.Session) -> None:
     """The gate: everything above, in this order."""
     session.log("all green" + (" (CI)" if os.environ.get("CI") else ""))
