@@ -76,7 +76,7 @@ class Engine:
         settings.write_text(json.dumps(self._settings(), indent=1))
         begin = 'setsid --fork "$@" >>"$0" 2>&1 </dev/null'  # nobody's child: it outlives us
         call("sh", "-c", begin, str(self.log), *self._inside("dockerd", "--config-file", str(settings)), env=self.env)
-        if not until(lambda: self.answers() or not self._processes(), 60) or not self.answers():
+        if not until(lambda: self.answers() or self._gone(), 60) or not self.answers():
             end = self.log.read_text(errors="replace")[-800:]
             self.cut()
             raise EngineError("dockerd does not start", f"all it said is in {self.log}; the end:\n{end}")
@@ -160,6 +160,10 @@ class Engine:
 
     def _processes(self) -> list[int]:
         return sorted({*traces.marked(f"{MARK}={self.place}"), *traces.grouped(self.group)} - {os.getpid()})
+
+    def _gone(self) -> bool:
+        """Whether it has ended. A process has no environment for a moment when it becomes another program."""
+        return not until(lambda: bool(self._processes()), 0.5)
 
     def _apart(self) -> bool:
         return str(self.netns) in traces.mounts(self.place)

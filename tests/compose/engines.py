@@ -69,6 +69,21 @@ def enter(handle: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
+def images(base: str) -> list[str]:
+    """Make what is not there yet: a base by `ci/base`, and on it the plugin's images. Their tags, the base among them."""
+    if not docker("image", "ls", "-q", base):
+        done = subprocess.run([ROOT / "ci" / "base", "bookworm", base], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return [base]
+
+
+def carry(images: list[str], to: Engine) -> None:
+    """Copy images from the engine that this process uses to another one, which reaches no registry."""
+    with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as source:
+        load = subprocess.run(["docker", "load", "-q"], stdin=source.stdout, env=to.env, capture_output=True, text=True)
+    assert source.returncode == load.returncode == 0, load.stderr
+
+
 @dataclass(frozen=True)
 class There:
     """What is on an engine, by name, and what it has on the machine."""

@@ -29,11 +29,16 @@ def smallest() -> bytes:
     return body.getvalue()
 
 
+def imported() -> None:
+    if not docker("image", "ls", "-q", "smallest"):
+        docker("import", "-", "smallest", given=smallest())
+
+
 def test_a_power_cut_and_then_nothing_is_left(second: Engine) -> None:
     program = str(Path(shutil.which("sleep") or "/bin/sleep").resolve())
     shared, settings = traces.shared(), traces.settings()
     with reached(second):
-        docker("import", "-", "smallest", given=smallest())
+        imported()
         docker("network", "create", "lane")
         docker(
             "run",
@@ -64,7 +69,7 @@ def test_a_power_cut_and_then_nothing_is_left(second: Engine) -> None:
 def test_it_is_stopped_when_its_daemon_was_killed(second: Engine) -> None:
     """What a killed run left is gone with the next stop; a container that would come back is not there any more."""
     with reached(second):
-        docker("import", "-", "smallest", given=smallest())
+        imported()
         program = str(Path(shutil.which("sleep") or "/bin/sleep").resolve())
         docker("run", "-d", "--name=left", "--restart=always", "--stop-signal=KILL", "smallest", program, "900")
         traces.kill([int(second.pidfile.read_text())])
