@@ -17,6 +17,8 @@ const config = {
   // No images to optimise, hence no native "sharp" in the bundle.
   images: { unoptimized: true },
   poweredByHeader: false,
+  // The build's scripts carry their hashes: what a cache or a proxy changed does not run.
+  experimental: { sri: { algorithm: "sha384" } },
 };
 
 export default config;

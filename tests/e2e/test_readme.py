@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,12 +14,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from driving import until
+from observatory import Answer, Recorded, score
+from pictures.dashboard import NAMES, chromium
 
 ROOT = Path(__file__).parents[2]
 PAGE = "examples/dashboard/app/page.tsx"
@@ -112,6 +115,45 @@ def test_the_first_command_ends_with_a_dashboard(clone: Clone) -> None:
     assert release == document["release"] and str(release) in page
     assert json.loads(fetch(f"{document['url']}/api/health/ready")[0]) == {"database": "ok", "cache": "ok"}
     assert clone.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_the_page_runs_only_what_carries_its_nonce(clone: Clone) -> None:
+    url = str(clone.status()["url"])
+    nonces = []
+    for _ in range(2):
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            page = Answer(url, answer.status, tuple(answer.headers.items()), answer.read().decode())
+        nonce = re.search(r"script-src 'nonce-([^']+)' 'strict-dynamic'", page.header("content-security-policy"))
+        assert nonce is not None
+        nonces.append(nonce[1])
+        assert page.markup.scripts
+        assert {script.get("nonce") for script in page.markup.scripts} == {nonce[1]}
+    assert nonces[0] != nonces[1]
+    # As behind TLS: the scanner looks at nothing else.
+    found = {result.found for result in score(Recorded(replace(page, url="https://site.test/"))).results}
+    assert {
+        "csp-implemented-with-no-unsafe-default-src-none",
+        "x-frame-options-implemented-via-csp",
+        "sri-implemented-and-all-scripts-loaded-securely",
+    } <= found
+
+
+@pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="no Chromium on PATH")
+def test_a_browser_runs_the_page_without_a_complaint(clone: Clone) -> None:
+    complaints = []
+    with chromium() as browser:
+        for domain in ("Page", "Log", "Runtime", "Network"):
+            browser.ask(f"{domain}.enable")
+        browser.ask("Page.navigate", url=str(clone.status()["url"]))
+        for heard in browser.heard():
+            if heard.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown", "Network.loadingFailed"):
+                complaints.append(heard["params"])
+            if heard.get("method") == "Page.loadEventFired":
+                break
+        # React marks what it has taken over.
+        alive = "Object.keys(document).some(key => key.startsWith('__react'))"
+        until(lambda: browser.ask("Runtime.evaluate", expression=alive)["result"]["value"] is True)
+    assert complaints == []
 
 
 def test_the_page_is_filtered_by_its_address(clone: Clone) -> None:

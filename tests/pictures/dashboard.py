@@ -78,9 +78,9 @@ def chromium() -> Iterator[Browser]:
             "--remote-debugging-pipe",
             f"--user-data-dir={profile}",
         ]
-        # It reads from 3 and writes to 4; the shell puts our pipes there.
-        shell = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *words]
-        child = subprocess.Popen(shell, pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL)
+        # It reads from 3 and writes to 4; the shell puts our pipes there (by their names of one digit: dash knows no others).
+        shell = ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null', "sh", *words]
+        child = subprocess.Popen(shell, stdin=theirs_in, stdout=theirs_out, stderr=subprocess.DEVNULL)
         os.close(theirs_in)
         os.close(theirs_out)
         try:
