@@ -154,8 +154,9 @@ def undone(before: list[str], now: list[str]) -> list[list[str]]:
             kinds["-F"].append(["-t", table, "-F", chain])
             kinds["-N"].append(["-t", table, "-X", chain])
         elif kind == "-P":
-            old = [words(each)[3] for each in before if each.startswith(f"{table} -P {chain} ")]
-            kinds["-P"].append(["-t", table, "-P", chain, *(old or ["ACCEPT"])])
+            old = [words(each)[3] for each in before if each.startswith(f"{table} -P {chain} ")] or ["ACCEPT"]
+            if old != rest:
+                kinds["-P"].append(["-t", table, "-P", chain, *old])
     return [argv for kind in kinds.values() for argv in kind]
 
 

@@ -64,6 +64,9 @@ def test_only_what_an_engine_added_is_taken_away() -> None:
         "-t filter -X DOCKER-USER",
         "-t filter -P FORWARD ACCEPT",
     ]
+    assert traces.undone([], ["filter -P INPUT ACCEPT", "filter -P FORWARD DROP"]) == [
+        ["-t", "filter", "-P", "FORWARD", "ACCEPT"]
+    ]
     assert traces.undone(AFTER, AFTER) == traces.undone(BEFORE, BEFORE) == []
 
 
