@@ -15,6 +15,8 @@ BINARY = Binary("haproxy", package="haproxy", supported=("2.6", "3.3"), version=
 CONTROL = "control"  # volume: the admin socket and the share; nobody else's business
 EDGE = "edge"  # volume: the socket that the proxy sends visitors to
 READY = "/_adaf/balancer"
+REQUEST_KB = 96  # of one in flight: haproxy's two buffers a side, and the kernel's of both sockets
+OWN_MB = 64
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -93,6 +95,9 @@ def service(settings: Settings, app: str, replicas: int) -> Service:
         # TERM, at once: the proxy is stopped first and has waited for what was in flight; a soft stop would only
         # make a restart's outage longer.
         stop_signal="TERM",
-        limits=Limits(files=2 * settings.maxconn + 256),
+        limits=Limits(
+            memory_mb=OWN_MB + settings.log_mb + settings.maxconn * REQUEST_KB // 1024,
+            files=2 * settings.maxconn + 256,
+        ),
         metrics=("stats", "/metrics") if settings.metrics else None,
     )

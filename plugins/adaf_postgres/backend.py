@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import psycopg
 
 from adaf_pipeline.errors import AdafError
-from adaf_pipeline.process import run
 from adaf_pipeline.roles import Binding, Database, Finding, Progress
 from adaf_pipeline.service import Ref, SecretUse, Services
 from adaf_postgres import accounts, migrations, server, settings, sqlfile
@@ -25,7 +23,7 @@ class Postgres(Database):
     settings: settings.Settings
 
     def services(self) -> Services:
-        return (server.service(self.settings),)
+        return (server.service(self.settings, neighbours=bool(self.stack.runtime.names)),)
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:
@@ -108,7 +106,6 @@ class Postgres(Database):
         return (sys.executable, "-I", str(Path(__file__).with_name("shell.py")), *words), {}
 
     def doctor(self) -> Iterable[Finding]:
-        yield self._version()
         try:
             _, rows = self.query("SHOW data_checksums", admin=True)
         except AdafError:
@@ -117,14 +114,3 @@ class Postgres(Database):
         yield Finding(
             on, f"data checksums: {rows[0][0]}", "" if on else "stop the database, then pg_checksums --enable"
         )
-
-    def _version(self) -> Finding:
-        try:
-            path = self.stack.runtime.resolve(Ref("binary", "", "postgres"))
-            said = run([path, "--version"], timeout=10).stdout.strip()
-        except AdafError as exc:
-            return Finding(False, exc.message, exc.hint)
-        found = re.search(r"\d+", said)
-        low, high = server.SUPPORTED
-        fits = found is not None and low <= int(found.group()) < high
-        return Finding(fits, f"{said} ({path})", "" if fits else f"supported: {low} to {high - 1}; install postgresql")

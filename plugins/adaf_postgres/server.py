@@ -5,7 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Text, Volume, argv, template, text
+from adaf_pipeline.service import (
+    Binary,
+    File,
+    Limits,
+    Port,
+    Probe,
+    Ref,
+    SecretUse,
+    Service,
+    Text,
+    Volume,
+    argv,
+    template,
+    text,
+)
 from adaf_postgres.settings import Settings
 
 ID = "database.1"
@@ -13,12 +27,18 @@ PORT = "postgres"
 ADMIN_SECRET = "database-admin"
 APP_SECRET = "database-app"
 SUPPORTED = (15, 18)  # half-open: Debian 12 has 15, Debian 13 has 17
+SESSION_MB = 4  # of one session before it sorts anything: its process and what it caches of the catalogue
+NEIGHBOURS = "host   all  all  samenet       scram-sha-256\n"
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def service(settings: Settings) -> Service:
-    """The primary. The cluster is a folder in its volume, so that it can be renamed as a whole."""
+def service(settings: Settings, *, neighbours: bool = False) -> Service:
+    """The primary. The cluster is a folder in its volume, so that it can be renamed as a whole.
+
+    ``neighbours``: who connects has an address of its own on the server's network, not the loopback one.
+    """
+    memory = settings.memory_mb or modest_share(machine_memory())
     return Service(
         id=ID,
         role="database",
@@ -33,8 +53,8 @@ def service(settings: Settings) -> Service:
         image="postgres",
         files=(
             File("gate.sh", text((_TEMPLATES / "gate.sh").read_text())),
-            File("postgresql.conf", _configuration(settings)),
-            File("pg_hba.conf", text((_TEMPLATES / "pg_hba.conf").read_text())),
+            File("postgresql.conf", _configuration(settings, memory)),
+            File("pg_hba.conf", text((_TEMPLATES / "pg_hba.conf").read_text() + (NEIGHBOURS if neighbours else ""))),
         ),
         volumes=(Volume("data"), Volume("sockets", persistent=False)),
         ports=(Port(PORT, number=settings.port, usual=5432),),
@@ -50,6 +70,10 @@ def service(settings: Settings) -> Service:
         ready=Probe(PORT, deadline=60),  # it accepts while it still recovers: prepare() waits for a query
         stop_signal="INT",  # fast shutdown: sessions are ended, everything is written
         stop_grace=60,
+        limits=Limits(
+            memory_mb=memory + SESSION_MB * settings.max_connections,
+            shared_memory_mb=max(64, memory // 4),  # what a parallel query's processes share, as large as its sorts
+        ),
     )
 
 
@@ -81,8 +105,7 @@ def sizes(memory: int, connections: int) -> dict[str, int]:
     }
 
 
-def _configuration(settings: Settings) -> Text:
-    memory = settings.memory_mb or modest_share(machine_memory())
+def _configuration(settings: Settings, memory: int) -> Text:
     values: dict[str, str | Ref | Text] = {
         name: str(size) for name, size in sizes(memory, settings.max_connections).items()
     }

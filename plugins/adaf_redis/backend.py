@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from adaf_pipeline.errors import AdafError, PreconditionError, ProcessError, ServiceError
+from adaf_pipeline.errors import PreconditionError, ProcessError, ServiceError
 from adaf_pipeline.event import Json
-from adaf_pipeline.process import run
-from adaf_pipeline.roles import Binding, Cache, Finding
+from adaf_pipeline.roles import Binding, Cache
 from adaf_pipeline.service import Ref, SecretUse, Services
 from adaf_redis import server, settings
 
@@ -80,13 +79,6 @@ class Redis(Cache):
         secret = str(self.stack.secrets.path(server.ADMIN_SECRET))
         cli = self.stack.runtime.resolve(Ref("binary", "", "redis-cli"))
         return (*launcher, secret, cli, "-h", self._primary("host"), "-p", self._primary("port"), "--user", "admin"), {}
-
-    def doctor(self) -> Iterable[Finding]:
-        try:
-            path = self.stack.runtime.resolve(Ref("binary", "", "redis-server"))  # refuses what is not supported
-            yield Finding(True, f"{' '.join(run([path, '--version'], timeout=10).stdout.split()[:3])} ({path})")
-        except AdafError as exc:
-            yield Finding(False, exc.message, exc.hint)
 
     def _primary(self, part: str) -> str:
         return self.stack.runtime.resolve(Ref("endpoint", "cache", "primary", part))

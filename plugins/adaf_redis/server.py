@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adaf_pipeline.service import Binary, File, Port, Probe, Ref, SecretUse, Service, Volume, argv, template, text
+from adaf_pipeline.service import (
+    Binary,
+    File,
+    Limits,
+    Port,
+    Probe,
+    Ref,
+    SecretUse,
+    Service,
+    Volume,
+    argv,
+    template,
+    text,
+)
 from adaf_redis.settings import Settings
 
 ID = "cache.1"
@@ -12,6 +25,7 @@ PORT = "redis"
 ADMIN_SECRET = "cache-admin"
 APP_SECRET = "cache-app"
 SUPPORTED = ("7.0", "8.5")  # half-open: Debian 12 has 7.0, Debian 13 has 8.0
+OWN_MB = 64  # besides the data: the program, what clients have not read yet
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -54,4 +68,6 @@ def service(settings: Settings) -> Service:
         ready=Probe(PORT),
         stop_signal="TERM",
         stop_grace=10,
+        # the fork that writes the log anew may need every page a second time, while all of them change
+        limits=Limits(memory_mb=2 * settings.memory_mb + OWN_MB),
     )

@@ -68,9 +68,21 @@ def test_every_setting_is_described() -> None:
 # --------------------------------------------------------------------------------------------------- the service
 
 
-def service(**settings: Any) -> Service:
-    (made,) = Postgres(Postgres.Settings(**settings), SimpleNamespace()).services()
+def service(names: str = "", **settings: Any) -> Service:
+    stack: Any = SimpleNamespace(runtime=SimpleNamespace(names=names))
+    (made,) = Postgres(Postgres.Settings(**settings), stack).services()
     return made
+
+
+def test_who_has_an_address_of_its_own_is_let_in_from_the_servers_networks_only() -> None:
+    alone, among_peers = (body(service(names), "pg_hba.conf") for names in ("", "127.0.0.11:53"))
+    assert among_peers == alone + "host   all  all  samenet       scram-sha-256\n"
+    assert "samenet" not in alone
+
+
+def test_its_limit_holds_what_it_is_sized_for_and_every_session() -> None:
+    limits = service(memory_mb=1024, max_connections=200).limits
+    assert (limits.memory_mb, limits.shared_memory_mb) == (1024 + 4 * 200, 256)
 
 
 def body(made: Service, name: str) -> str:

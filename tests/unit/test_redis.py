@@ -39,6 +39,10 @@ def service(**settings: Any) -> Service:
     return made
 
 
+def test_its_limit_leaves_room_for_the_fork_that_writes_the_log_anew() -> None:
+    assert service(memory_mb=300).limits.memory_mb == 2 * 300 + 64
+
+
 def test_the_plugin_imports_nothing_but_the_hooks() -> None:
     source = Path(adaf_redis.__file__).read_text()
     names = [node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]

@@ -58,7 +58,7 @@ mv "$data/users.acl.new" "$data/users.acl"
 
 # aof-load-truncated forgives a log that was cut off, but not one that ends in garbage, as a power cut leaves it. A cache
 # must come up: keep a copy of the last one that was mended, and cut the garbage off.
-check=${server%/*}/redis-check-aof
+check=$(dirname "$(command -v "$server")")/redis-check-aof
 manifest=$data/appendonlydir/appendonly.aof.manifest
 if [ -s "$manifest" ] && [ -x "$check" ] && ! "$check" "$manifest" >/dev/null 2>&1; then
   say "the append-only log is damaged: keeping a copy in $data/damaged and cutting off what cannot be read"
