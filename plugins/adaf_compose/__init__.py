@@ -7,4 +7,8 @@ from adaf_pipeline.hooks import Backend, impl
 
 @impl
 def adaf_backends() -> list[Backend]:
-    return []
+    return [
+        Backend(
+            "runtime", "compose", "adaf_compose.backend:Compose", "hardened containers on one host, by Docker Compose"
+        )
+    ]

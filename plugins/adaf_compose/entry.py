@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePath
+from typing import cast
 
 from adaf_compose import networks, users
 from adaf_compose.content import PROBE, content, entrypoint, folder
@@ -61,6 +62,11 @@ def entry(
     made["labels"] |= {f"{LABEL}rendered": hashlib.sha256(rendered.encode()).hexdigest()[:16]}
     needed = _after(service, peers)
     return made | ({"depends_on": needed} if needed else {})
+
+
+def rendered_of(made: Entry) -> str:
+    """Of an entry and its files: a container that has another one is made anew."""
+    return str(cast(Mapping[str, Json], made["labels"])[f"{LABEL}rendered"])
 
 
 def _hardening(service: Service) -> Entry:

@@ -35,7 +35,7 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``runtime: {use: compose, ...}``. What a Service says of itself wins over the defaults here, ``limits`` over both."""
 
-    address: Annotated[str, Meta(description="of this host, where the public port is")] = "127.0.0.1"
+    address: Annotated[str, Meta(min_length=1, description="of this host, where the public port is")] = "127.0.0.1"
     images: Annotated[str, Meta(description="folder of Dockerfiles instead of the ones that come with the plugin")] = ""
     bases: Annotated[
         Mapping[str, str], Meta(description="build arguments, BASE_IMAGE for example, and the images they name")

@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 
 from adaf_local import memory
-from adaf_local.binaries import Binaries
 from adaf_local.kept import kept
 from adaf_local.launch import Launch
 from adaf_local.logs import Log
 from adaf_local.supervisor import Supervisor, check_installed
-from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ServiceError
+from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
 from adaf_pipeline.event import Json
 from adaf_pipeline.host import places
 from adaf_pipeline.host.addresses import HOST, Addresses, free, holder, reserved
+from adaf_pipeline.host.binaries import Binaries
 from adaf_pipeline.host.probing import probe
 from adaf_pipeline.process import Account
 from adaf_pipeline.roles import LOCK, Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
@@ -232,20 +232,7 @@ class Local(Runtime):
         self.supervisor.end()
         if purge:
             progress(f"deleting {self.state}")
-            self._delete()
-
-    def _delete(self) -> None:
-        """The lock goes last: whoever comes while a big database is deleted must not begin in what is left of it."""
-        if not self.state.exists():  # purged before
-            return
-        for path in [path for path in self.state.iterdir() if path.name != LOCK]:
-            places.remove(path)
-        stays = sorted(path.name for path in self.state.iterdir() if path.name != LOCK)
-        if stays:
-            raise ServiceError(
-                f"{self.state / stays[0]}: cannot be deleted", "look at it, then `inv down --purge` again"
-            )
-        shutil.rmtree(self.state, ignore_errors=True)
+            places.purge(self.state, LOCK)
 
     def observe(self) -> Mapping[str, Observed]:
         seen = {}

@@ -11,13 +11,14 @@ import re
 import shutil
 from pathlib import Path
 
-from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.errors import PreconditionError, ServiceError
 from adaf_pipeline.host import checkouts
 from adaf_pipeline.process import Account, find_account, run
 
 ACCOUNT = "adaf"
 ROOT_STATE = Path("/var/lib/adaf")
 SHARED = ("tools", "blocks")  # beside the stacks, and of all of them
+STARTED = ("s6", "docker-compose.prod.yml")  # what a runtime makes at its first start, and keeps
 PLAIN = set(" ._-+@~/")  # besides letters and digits: what no server's configuration file takes for syntax
 
 
@@ -72,7 +73,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of yours with a plain name"
 
 def used(state: Path) -> bool:
     """Whether something was ever started there: looking (`inv status`) also makes a directory, and claims nothing."""
-    return (state / "s6").exists()
+    return any((state / name).exists() for name in STARTED)
 
 
 def _nobody_elses(identity: str, uid: int, checkout: Path) -> None:
@@ -146,3 +147,16 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     else:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def purge(state: Path, last: str) -> None:
+    """Delete a stack's directory; the file ``last`` (its lock) goes last: whoever comes while a big database is deleted
+    must not begin in what is left of it. ServiceError when something stays."""
+    if not state.exists():  # purged before
+        return
+    for path in [path for path in state.iterdir() if path.name != last]:
+        remove(path)
+    stays = sorted(path.name for path in state.iterdir() if path.name != last)
+    if stays:
+        raise ServiceError(f"{state / stays[0]}: cannot be deleted", "look at it, then `inv down --purge` again")
+    shutil.rmtree(state, ignore_errors=True)

@@ -232,7 +232,8 @@ class RuntimeContract:
         assert [name for name in order if name in {"late.1", "early.1", "last.1"}] == ["early.1", "late.1", "last.1"]
 
     def test_an_instance_has_one_address_in_all_its_parts(self, runtime: Runtime) -> None:
-        """`resolve`: the value of a Ref, whole or in parts, and the same each time."""
+        """`resolve`: the value of a Ref to what runs, whole or in parts, and the same each time."""
+        runtime.start((web(), web("contract.2")), self.quiet)
         whole = runtime.resolve(Ref("instance", "contract.1", "http"))
         host, port = (runtime.resolve(Ref("instance", "contract.1", "http", part)) for part in ("host", "port"))
         assert whole == f"{host}:{port}"
@@ -309,6 +310,7 @@ class RuntimeContract:
 
     def test_a_text_is_its_words_with_every_ref_resolved(self, runtime: Runtime) -> None:
         """`text`: strings as they are, Refs as `resolve` gives them."""
+        runtime.start((web(),), self.quiet)
         ref = Ref("instance", "contract.1", "http")
         assert runtime.text(text("http://", ref, "/")) == f"http://{runtime.resolve(ref)}/"
 

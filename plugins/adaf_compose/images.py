@@ -1,0 +1,121 @@
+"""Images: those of services, each from a folder with a Dockerfile, and those of releases, on top of them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from adaf_compose.program import Program
+from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.roles import Progress
+
+_SHIPPED = Path(__file__).with_name("images")  # in the wheel
+SHIPPED = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "ci" / "images"
+OWNER = "adaf"  # of names on this host; no registry is asked for them
+
+
+class Images:
+    """``folder``: one folder for each image, by name; ``bases``: build arguments. ``stack``: whose releases these are."""
+
+    def __init__(self, program: Program, folder: Path, bases: Mapping[str, str], stack: str) -> None:
+        self.program, self.folder, self.bases, self.stack = program, folder, dict(bases), stack
+        self._tags: dict[str, str] = {}
+
+    def tag(self, name: str) -> str:
+        """The reference of an image: one of ours changes with its folder and the bases. Others are given as they are."""
+        if "@sha256:" in name:
+            return name
+        if name not in self._tags:
+            place = self.folder / name
+            if not (place / "Dockerfile").is_file():
+                raise PreconditionError(
+                    f"{place}: no Dockerfile of the image {name}", "runtime: images: names the folder that has one"
+                )
+            said = [(str(p.relative_to(place)), p.read_text()) for p in sorted(place.rglob("*")) if p.is_file()]
+            digest = hashlib.sha256(json.dumps([said, self.bases], sort_keys=True).encode()).hexdigest()[:12]
+            self._tags[name] = f"{OWNER}/{name}:{digest}"
+        return self._tags[name]
+
+    def of(self, image: str, package: str) -> str:
+        """What a service's container is made of: its release, or its program alone."""
+        return f"{OWNER}/{self.stack}:{package}" if package else self.tag(image)
+
+    def ensure(self, names: Iterable[str], progress: Progress) -> None:
+        """Build those that are not there."""
+        for name in sorted(set(names)):
+            tag = self.tag(name)
+            if not self.there(tag):
+                progress(f"building the image {tag}")
+                self._build(tag, path=str(self.folder / name), buildargs=self.bases)
+
+    def package(self, artefact: Path, release: str, image: str, progress: Progress) -> str:
+        """The id of the release's image, made when it is not there."""
+        tag = self.of(image, release)
+        if not self.there(tag):
+            self.ensure([image], progress)
+            progress(f"building the image {tag}")
+            with tempfile.TemporaryFile() as context:
+                with tarfile.open(fileobj=context, mode="w") as tar:
+                    told = f"FROM {self.tag(image)}\nCOPY app /app\nWORKDIR /app\n".encode()
+                    entry = tarfile.TarInfo("Dockerfile")
+                    entry.size = len(told)
+                    tar.addfile(entry, io.BytesIO(told))
+                    tar.add(artefact, "app", filter=_roots)
+                context.seek(0)
+                self._build(tag, fileobj=context, custom_context=True)
+        with self.program.asking():
+            return str(self.program.client.images.get(tag).id)
+
+    def there(self, tag: str) -> bool:
+        from docker.errors import ImageNotFound
+
+        with self.program.asking():
+            try:
+                self.program.client.images.get(tag)
+            except ImageNotFound:
+                return False
+        return True
+
+    def discard(self, release: str) -> None:
+        """Forget a release's image; one that a container still has stays, without a name."""
+        from docker.errors import ImageNotFound
+
+        with self.program.asking():
+            try:
+                self.program.client.images.remove(self.of("", release), force=True)
+            except ImageNotFound:
+                return
+
+    def discard_all(self) -> None:
+        """Forget the images of all releases of the stack."""
+        with self.program.asking():
+            for image in self.program.client.images.list(f"{OWNER}/{self.stack}"):
+                for tag in image.tags:
+                    self.discard(tag.rpartition(":")[2])
+
+    def _build(self, tag: str, **how: Any) -> None:
+        from docker.errors import BuildError
+
+        with self.program.asking():
+            try:
+                self.program.client.images.build(tag=tag, rm=True, forcerm=True, **how)
+            except BuildError as exc:
+                said = [str(part.get("stream", "")).rstrip() for part in exc.build_log]
+                raise ServiceError(
+                    f"image {tag}: cannot be built: {exc.msg}",
+                    "mend its Dockerfile or runtime: bases:, then the same again",
+                    detail=[line for line in said if line][-15:],
+                ) from exc
+
+
+def _roots(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Nobody who runs it may change it."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry

@@ -1,0 +1,97 @@
+"""The engine, by its API, and Docker Compose, by its program: each is asked for what it does better."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.process import run, spawn
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+SOCKET = "unix:///var/run/docker.sock"
+OLDEST = (2, 20)  # its `up --wait` waits for those it was told, and for no others
+PATIENCE = 600  # seconds that the engine may take for one answer: a build, or a stop with a long grace
+PROJECT = "com.docker.compose.project"
+ONCE = "com.docker.compose.oneoff"
+
+
+class Program:
+    """Where the engine is, and which program speaks Compose to it. PreconditionError when there is none, at first use."""
+
+    @cached_property
+    def address(self) -> str:
+        found = os.environ.get("DOCKER_HOST") or SOCKET
+        if not found.startswith("unix://"):
+            raise PreconditionError(
+                f"DOCKER_HOST: {found} is not an engine of this host", f"unset it, or name a socket: {SOCKET}"
+            )
+        return found
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """What Compose is handed on of ours. Others' containers in the project are no concern of ours."""
+        kept = {name: os.environ[name] for name in ("DOCKER_CONFIG",) if name in os.environ}
+        return {**kept, "DOCKER_HOST": self.address, "COMPOSE_IGNORE_ORPHANS": "1"}
+
+    @cached_property
+    def client(self) -> DockerClient:
+        from docker import DockerClient  # 75 ms that `inv --list` does not need
+
+        with self.asking():
+            return DockerClient(base_url=self.address, timeout=PATIENCE, version="auto")
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The SDK's failures as ours."""
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except DockerException as exc:
+            if "Error while fetching server API version" in str(exc):
+                raise self._silent() from exc
+            raise ServiceError(f"docker: {' '.join(str(exc).split())}", "docker info; then the same again") from exc
+        except (RequestException, OSError) as exc:
+            raise self._silent() from exc
+
+    def _silent(self) -> PreconditionError:
+        return PreconditionError(
+            f"docker: the engine at {self.address} does not answer", "systemctl start docker, or correct DOCKER_HOST"
+        )
+
+    @cached_property
+    def argv(self) -> tuple[str, ...]:
+        """``docker compose``, or the program of its own name."""
+        seen = []
+        for words in (("docker", "compose"), ("docker-compose",)):
+            try:
+                version = run([*words, "version", "--short"], env=self.environment, check=False).stdout.strip()
+            except PreconditionError:
+                continue
+            if version and _numbers(version) >= OLDEST:
+                return words
+            seen += [f"{' '.join(words)} is {version}"] if version else []
+        wanted = ".".join(map(str, OLDEST))
+        raise PreconditionError(
+            f"docker compose {wanted} or newer: {', '.join(seen) or 'not found'}",
+            "install the plugin docker-compose-plugin, or docker-compose of Debian 13; version 1 is another program",
+        )
+
+    def compose(self, file: Path, project: str, *words: str, sink: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start Compose on a file, printing to ``sink``; in a session of its own, so that a Ctrl-C is ours to handle."""
+        argv = [*self.argv, "--progress", "plain", "-f", str(file), "-p", project, *words]
+        return spawn(argv, env=self.environment, cwd=file.parent, stdout=sink, stderr=sink, session=True)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.lstrip("v").split("-")[0].split("+")[0].split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdigit())
