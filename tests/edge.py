@@ -40,6 +40,7 @@ class Lab:
     """Renders Services and runs them, knows where everything is."""
 
     name = "edge"
+    names = ""
 
     def __init__(self, base: Path, account: Account | None) -> None:
         self.checkout = self.state = self.base = base

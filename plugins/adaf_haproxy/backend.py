@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from adaf_haproxy import settings
+from adaf_haproxy import location, settings
 from adaf_haproxy import share as persisted
 from adaf_haproxy.configuration import CONTROL, ID, service
 from adaf_haproxy.control import Control
@@ -29,7 +30,7 @@ class HAProxy(Balancer):
                 "adaf.yaml: apps: empty, and the balancer needs one to send visitors to",
                 "apps: {web: {use: nextjs, path: web}}, for example; `inv plugins` lists what there is",
             )
-        return (service(self.settings, app.name, app.replicas),)
+        return (service(self.settings, app.name, app.replicas, self.stack.runtime.names),)
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:
@@ -46,6 +47,12 @@ class HAProxy(Balancer):
 
     def live_share(self) -> Mapping[str, float]:
         return persisted.share_of(self._control().green())
+
+    def locate(self, instances: Mapping[str, Ref]) -> None:
+        if self.stack.runtime.names:
+            resolve = self.stack.runtime.resolve
+            expected = {name: resolve(replace(ref, part="host")) for name, ref in instances.items()}
+            location.wait(self._control(), expected)
 
     def active(self, colour: str) -> int:
         return self._control().active(colour)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
+from adaf_haproxy import location
 from adaf_haproxy.settings import Settings
 from adaf_haproxy.share import FILE, NOTHING_LIVE, statement
 from adaf_pipeline.roles import COLOURS
@@ -38,8 +39,8 @@ def servers(app: str, replicas: int) -> Text:
     return (*chosen, *known)
 
 
-def configuration(settings: Settings, app: str, replicas: int) -> Text:
-    """haproxy.cfg."""
+def configuration(settings: Settings, app: str, replicas: int, names: str) -> Text:
+    """haproxy.cfg. ``names``: the name server that addresses are looked up at; "" = they stay."""
     metrics: Text = (
         "frontend stats\n    bind ",
         Ref("instance", ID, "stats"),
@@ -51,7 +52,8 @@ def configuration(settings: Settings, app: str, replicas: int) -> Text:
         "again": ("unix@", Ref("instance", ID, "again", "path")),
         "page": Ref("path", ID, "no-release.html"),
         "probe": READY,
-        "servers": servers(app, replicas),
+        "resolvers": location.resolvers(names) if names else (),
+        "servers": ((location.DEFAULTS,) if names else ()) + servers(app, replicas),
         "metrics": metrics if settings.metrics else (),
         "cookie": settings.cookie,
         "age": str(settings.cookie_days * 86400),
@@ -64,7 +66,7 @@ def configuration(settings: Settings, app: str, replicas: int) -> Text:
     return template((TEMPLATES / "haproxy.cfg").read_text(), values)
 
 
-def service(settings: Settings, app: str, replicas: int) -> Service:
+def service(settings: Settings, app: str, replicas: int, names: str = "") -> Service:
     """One process, no master: killed is dead, and no worker stays behind on the sockets."""
     return Service(
         id=ID,
@@ -80,7 +82,7 @@ def service(settings: Settings, app: str, replicas: int) -> Service:
         binaries=(BINARY,),
         image="haproxy",
         files=(
-            File("haproxy.cfg", configuration(settings, app, replicas)),
+            File("haproxy.cfg", configuration(settings, app, replicas, names)),
             File("no-release.html", text((TEMPLATES / "no-release.html").read_text())),
             File(FILE, text(statement(NOTHING_LIVE)), mode=0o644, initial=True, volume=CONTROL),
         ),

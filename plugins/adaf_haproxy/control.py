@@ -67,6 +67,13 @@ class Control:
         rows = csv.DictReader(self.ask("show stat app 4 -1").removeprefix("# ").splitlines())
         return sum(int(row["scur"]) for row in rows if row["svname"].partition("-")[0] == colour)
 
+    def servers(self) -> dict[str, tuple[str, int]]:
+        """Address ("-" = none yet) and administrative state (bits) of each server, by name."""
+        _version, head, *rows = self.ask("show servers state app").splitlines()
+        columns = head.removeprefix("# ").split()
+        found = [dict(zip(columns, row.split(), strict=False)) for row in rows]
+        return {row["srv_name"]: (row["srv_addr"], int(row["srv_admin_state"])) for row in found}
+
     def dropped(self, ring: str) -> int:
         """Lines the ring had to drop and has not announced to its readers yet."""
         found = re.search(rf"^\s*{ring}\s*:.*?(\d+) dropped", self.ask("show events"), re.MULTILINE)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adaf_haproxy
-from adaf_haproxy import share
+from adaf_haproxy import location, share
 from adaf_haproxy.backend import HAProxy
 from adaf_haproxy.configuration import servers
 from adaf_haproxy.control import Control
@@ -23,9 +23,9 @@ from adaf_pipeline.errors import ConfigError, PreconditionError, ServiceError
 from adaf_pipeline.service import Ref, Service, Text
 
 
-def balancer(folder: Path | None = None, replicas: int = 1, **settings: Any) -> HAProxy:
+def balancer(folder: Path | None = None, replicas: int = 1, names: str = "", **settings: Any) -> HAProxy:
     places = {"path": str(folder / share.FILE) if folder else "", "instance": "admin"}
-    runtime = SimpleNamespace(resolve=lambda ref: places[ref.kind])
+    runtime = SimpleNamespace(resolve=lambda ref: places[ref.kind], names=names)
     apps = {"web": SimpleNamespace(name="web", replicas=replicas)}
     return HAProxy(HAProxy.Settings(**settings), cast(Any, SimpleNamespace(runtime=runtime, apps=apps)))
 
@@ -213,3 +213,51 @@ def test_requests_in_flight_are_summed_over_a_colours_servers(monkeypatch: pytes
     table = "# pxname,svname,qcur,scur,\napp,blue-1,0,1,\napp,blue-1-once,0,2,\napp,green-1,0,4,\napp,green-1-once,0,8,"
     monkeypatch.setattr(Control, "ask", lambda _self, _command: table)
     assert (balancer().active("blue"), balancer().active("green"), balancer().active("red")) == (3, 12, 0)
+
+
+# ------------------------------------------------------------------------------------------- addresses that change
+
+
+class Moving(Control):
+    """What haproxy says of its servers, one answer a question; the last one stays."""
+
+    def __init__(self, *answers: tuple[str, int, str, int]) -> None:
+        self.answers = list(answers)
+
+    def ask(self, command: str) -> str:
+        assert command == "show servers state app"
+        first, state, second, twin = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        head = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state"
+        return f"{head}\n4 app 1 blue-1 {first} 2 {state}\n4 app 2 blue-1-once {second} 2 {twin}"
+
+
+def test_addresses_that_stay_are_looked_up_nowhere() -> None:
+    (file,) = [file for file in balancer().services()[0].files if file.name == "haproxy.cfg"]
+    assert "resolve" not in rendered(file.body)
+    balancer().locate({"web.blue.1": Ref("instance", "web.blue.1", "http")})  # asks nobody
+
+
+def test_addresses_that_change_are_looked_up_by_every_server() -> None:
+    (file,) = [file for file in balancer(names="127.0.0.11:53").services()[0].files if file.name == "haproxy.cfg"]
+    said = rendered(file.body)
+    assert "\nresolvers peers\n    nameserver engine 127.0.0.11:53\n" in said
+    assert said.index("default-server resolvers peers") < said.index("    server blue-1 ")
+
+
+def test_it_waits_until_both_servers_are_where_the_process_is() -> None:
+    control = Moving(
+        ("-", 0x20, "-", 0x20),
+        ("10.0.0.2", 0, "10.0.0.9", 0),
+        ("10.0.0.2", 0, "10.0.0.2", 0x20),
+        ("10.0.0.2", 0, "10.0.0.2", 0),
+    )
+    location.wait(control, {"web.blue.1": "10.0.0.2"}, within=5)
+    assert len(control.answers) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [("10.0.0.9", 0, "10.0.0.9", 0), ("10.0.0.2", 0x20, "10.0.0.2", 0x20), ("-", 0, "10.0.0.2", 0)]
+)
+def test_a_process_that_is_not_found_is_named(answer: tuple[str, int, str, int]) -> None:
+    with pytest.raises(ServiceError, match=r"haproxy does not find web\.blue\.1 at 10\.0\.0\.2 within 0 s"):
+        location.wait(Moving(answer), {"web.blue.1": "10.0.0.2"}, within=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -74,6 +75,32 @@ def test_rollback_flips_to_the_warm_release_and_back_is_refused_without_a_good_o
         Engine(stack).plan(RollbackRequest())
     again = Engine(stack).run(RollbackRequest(to=second[:6]))
     assert again.document["release"] == second
+
+
+def test_the_balancer_learns_where_processes_are_before_they_get_visitors(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a start, and of what was warm all along: it may have been restarted since."""
+    seen: list[str] = []
+    balancer = cast(FakeBalancer, stack.balancer)
+    share = balancer.set_share
+
+    def set_share(to: Mapping[str, float]) -> None:
+        seen.append("visitors" if to.get("blue") else "none")
+        share(to)
+
+    monkeypatch.setattr(balancer, "locate", lambda instances: seen.extend(instances))
+    monkeypatch.setattr(balancer, "set_share", set_share)
+    deploy(stack)
+    assert seen.index("web.blue.1") < seen.index("visitors")
+    change(stack, "two\n")
+    deploy(stack)
+    seen.clear()
+    Engine(stack).run(RollbackRequest())
+    assert seen.index("web.blue.1") < seen.index("visitors")
+    seen.clear()
+    Engine(stack).run(UpRequest())
+    assert seen == ["web.blue.1"]
 
 
 def test_rollback_never_goes_to_what_does_not_answer(stack: Stack) -> None:

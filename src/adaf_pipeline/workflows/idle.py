@@ -40,6 +40,7 @@ def start(run: Run, app: App, colour: str, release: str, config: Json, within: f
     releases.hold(colour, processes.content(app, release, config))
     try:
         stack.runtime.start(services, run.progress)
+        processes.locate(stack, [service.id for service in services])
     except ServiceError as exc:
         raise UnhealthyError(exc.message, exc.hint, detail=exc.detail) from exc
     return {"release": release, "services": [service.id for service in services]}
@@ -72,6 +73,7 @@ def await_ready(run: Run, names: Sequence[str], settings: DeploySettings) -> Jso
         else:
             passes, reason = 0, "; ".join(sick) or "it was restarted meanwhile"
         run.wait(0.2 if passes < settings.passes else 0)
+    processes.locate(run.stack, names)  # a restart since its start may have moved one
     return {"said": f"{passes} of {passes} in {time.monotonic() - began:.1f} s"}
 
 

@@ -9,7 +9,7 @@ from adaf_pipeline.errors import ServiceError, UnhealthyError
 from adaf_pipeline.event import Json
 from adaf_pipeline.plan import Run
 from adaf_pipeline.roles import App, Observed, StackView
-from adaf_pipeline.service import Services
+from adaf_pipeline.service import Ref, Services
 from adaf_pipeline.workflows.releases import Releases
 
 STAYS = 1.0  # s a worker has to run before it counts as started: it has no readiness to ask for
@@ -24,6 +24,11 @@ def web(app: App, colour: str, release: str) -> Services:
 def names(app: App, colour: str) -> tuple[str, ...]:
     """The ids of a colour's web processes."""
     return tuple(f"{app.name}.{colour}.{number}" for number in range(1, app.replicas + 1))
+
+
+def locate(stack: StackView, ids: Iterable[str]) -> None:
+    """The balancer sends to where these web processes are now. ServiceError when it does not learn it."""
+    stack.balancer.locate({name: Ref("instance", name, "http") for name in ids})
 
 
 def content(app: App, release: str, config: Json) -> dict[str, Json]:

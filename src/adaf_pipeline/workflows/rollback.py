@@ -114,6 +114,7 @@ def plan(stack: StackView, request: RollbackRequest, facts: Facts) -> Plan:
                 f"{name} with release {target} does not answer: {'; '.join(sick)}",
                 f"release {facts['current']} still serves; inv logs --service {names[0]}",
             )
+        processes.locate(stack, names)
         return {"services": list(names)}
 
     def flip(run: Run) -> Json:

@@ -104,6 +104,8 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
                 continue
             try:
                 stack.runtime.start((service,), run.progress)
+                if not facts["growing"]:  # else the balancer does not know of it yet; `share` comes later
+                    processes.locate(stack, [service.id])
             except ServiceError as exc:
                 if service.colour == facts["live"]:
                     raise
@@ -122,6 +124,9 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
     def share(run: Run) -> Json:
         """A restarted balancer reads its share from the disk; see that it did."""
         written, live = stack.balancer.share(), stack.balancer.live_share()
+        served = [colour for colour, percent in written.items() if percent]
+        serving = {name for app in stack.apps.values() for colour in served for name in processes.names(app, colour)}
+        processes.locate(stack, sorted(n for n, seen in stack.runtime.observe().items() if n in serving and seen.ready))
         if written != live:
             stack.balancer.set_share(written)
             if stack.balancer.live_share() != written:
