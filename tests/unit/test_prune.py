@@ -13,6 +13,7 @@ from deploy_world import FAST, World, change, deploy
 
 from adaf_pipeline import journal, lock
 from adaf_pipeline.engine import Engine, Result
+from adaf_pipeline.errors import ServiceError
 from adaf_pipeline.requests import PruneRequest
 from adaf_pipeline.roles import Kept
 from adaf_pipeline.stack import Stack
@@ -122,6 +123,44 @@ def test_old_journals_go_but_neither_young_nor_newest_nor_the_running_one(tmp_pa
     left = {path.stem for path in journal.directory(stack.state).glob("*.jsonl")}
     assert left & set(names) == {names[2], names[4], names[5]}
     assert not list(journal.directory(stack.state).glob("*.control"))
+
+
+def test_what_the_runtime_made_of_a_release_goes_before_its_record(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a release, of a tree without a record, and of a record without a tree."""
+    three(stack)
+    old, treeless, nameless = "0" * 12, "0123456789ab", "fedcba987654"
+    for number in range(3):
+        built(stack, f"{number}" * 12, at=number + 1)
+    put(stack, f"records/{treeless}.json", "{}")
+    put(stack, f"releases/{nameless}/a")
+    forgotten: list[str] = []
+
+    def discard(release: str) -> None:
+        assert (stack.state / f"records/{release}.json").exists() or (stack.state / f"releases/{release}").exists()
+        forgotten.append(release)
+
+    monkeypatch.setattr(stack.runtime, "discard", discard)
+    assert prune(stack).document["ok"]
+    assert sorted(forgotten) == sorted([old, treeless, nameless])
+
+
+def test_a_release_that_the_runtime_cannot_forget_stays(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no deploy fails of it."""
+
+    def discard(_release: str) -> None:
+        raise ServiceError("the engine does not answer", "start it")
+
+    three(stack)
+    for number in range(3):
+        built(stack, f"{number}" * 12, at=number + 1)
+    monkeypatch.setattr(stack.runtime, "discard", discard)
+    result = prune(stack)
+    assert str(result.document["error"]).endswith(f"{'0' * 12}: the engine does not answer"), result.document
+    change(stack, "four\n")
+    assert deploy(stack).document["ok"]
+    assert "0" * 12 in Releases(stack.state).all()
 
 
 def test_what_killed_runs_left_goes_and_what_is_not_ours_stays(stack: Stack, tmp_path: Path) -> None:

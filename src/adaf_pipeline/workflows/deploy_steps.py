@@ -259,5 +259,5 @@ class DeploySteps:
         receipt = self.watch(run).finish()
         self.releases.confirm(self.idle)
         self.releases.note({**self._entry(run), "outcome": "live"})
-        self.releases.forget_old(self.settings.keep)
+        self.releases.forget_old(self.settings.keep, self.stack.runtime.discard)
         return {"release": self.release(run), "receipt": receipt.json()}

@@ -65,9 +65,15 @@ def _step(stack: StackView, kind: str, items: list[dict[str, Json]]) -> Step:
                 if kind == "releases":
                     if path.name in releases.needed():
                         continue
+                    stack.runtime.discard(path.name)
                     releases.remove(path.name)
                 else:
+                    if path.parent.name == "records":  # its tree is gone; what the runtime made of it may be left
+                        stack.runtime.discard(path.stem)
                     tree.discard(path)
+            except AdafError as exc:
+                stays.append(f"{path}: {exc.message}")
+                continue
             except OSError as exc:
                 stays.append(f"{path}: {exc.strerror or exc}")
                 continue

@@ -13,11 +13,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.event import Json
 from adaf_pipeline.roles import COLOURS, StackView
 from adaf_pipeline.workflows import tree
@@ -103,14 +103,18 @@ class Releases:
         (self.state / "records" / f"{release}.json").unlink(missing_ok=True)
         tree.discard(self.path(release))
 
-    def forget_old(self, keep: int) -> list[str]:
-        """Remove what is beyond ``keep``; returns the ids. What cannot be removed, or told, stays for `prune`."""
+    def forget_old(self, keep: int, discard: Callable[[str], None]) -> list[str]:
+        """Remove what is beyond ``keep``; returns the ids. What cannot be removed, or told, stays for `prune`.
+
+        ``discard``: the runtime's. First, while there is a record: what it made is never left without one.
+        """
         try:
             gone = self.beyond(keep)
         except PreconditionError:  # a damaged record of some release is no reason to take back another
             return []
         for name in gone:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, AdafError):
+                discard(name)
                 self.remove(name)
         return gone
 
