@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adaf_compose import networks, observe
-from adaf_compose.content import content
+from adaf_compose.content import content, folder
 from adaf_compose.document import FILE, document, dump, load
 from adaf_compose.entry import LABEL, Entry, entry, rendered_of
 from adaf_compose.images import SHIPPED, Images
@@ -31,6 +31,7 @@ from adaf_pipeline.service import Port, Ref, Service, Services
 
 COLOURS = ("blue", "green")
 ORDER = ("proxy", "balancer", "app", "worker", "cache", "database")  # who asks is stopped before who answers
+LAST = 1000  # lines of a log that outlive its container
 ASKER = Service("", "", ())  # somebody on the stack, no matter who
 
 
@@ -255,7 +256,7 @@ class Compose(Runtime):
         progress(f"stopping {container.id}")
         with self.program.asking(), contextlib.suppress(NotFound):
             container.seen.stop()
-            self.last_log(container.id).write_bytes(container.seen.logs(tail=1000))
+            self.keep_log(container)
             container.seen.remove(force=True)
 
     def down(self, *, purge: bool, progress: Progress) -> None:
@@ -300,6 +301,10 @@ class Compose(Runtime):
         """Where the end of its log is kept when its container goes; its folder is made."""
         return places.make(self.state / "logs" / identity, None) / "current"
 
+    def keep_log(self, container: observe.Container) -> None:
+        """A container's log goes with it, and is mostly wanted afterwards."""
+        self.last_log(container.id).write_bytes(container.seen.logs(tail=LAST))
+
     def tail(self, identity: str, lines: int = 12) -> list[str]:
         """The end of a service's log, for who reads a failure."""
         try:
@@ -324,7 +329,7 @@ class Compose(Runtime):
     def kept(self) -> Iterable[Kept]:
         for name in (FILE, "volumes", "delivered", "logs", "ports.json", "checkout", "checkout.id"):
             yield Kept("data" if name == "volumes" else "records", name, self.state / name)
-        for name in self.entries():
+        for name in sorted({folder(service) for service in self.peers.services.values()} | self.entries().keys()):
             if (self.state / name).is_dir():
                 yield Kept("records", name, self.state / name)
 

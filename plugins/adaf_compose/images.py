@@ -15,8 +15,7 @@ from adaf_compose.program import Program
 from adaf_pipeline.errors import PreconditionError, ServiceError
 from adaf_pipeline.roles import Progress
 
-_SHIPPED = Path(__file__).with_name("images")  # in the wheel
-SHIPPED = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "ci" / "images"
+SHIPPED = Path(__file__).with_name("dockerfiles")
 OWNER = "adaf"  # of names on this host; no registry is asked for them
 
 

@@ -85,6 +85,11 @@ class Launch:
             return
         runtime, began = self.runtime, time.monotonic()
         runtime.write({dns(service.id): runtime.entry(service) for service in batch})
+        names = {service.id for service in batch}
+        with runtime.program.asking():
+            for container in runtime.containers():
+                if container.id in names:  # it may be made anew
+                    runtime.keep_log(container)
         with tempfile.TemporaryFile() as said:  # never a pipe: a full one would stop Compose
             child = runtime.program.compose(
                 runtime.file, runtime.project, "up", "-d", "--wait", *(dns(s.id) for s in batch), sink=said
