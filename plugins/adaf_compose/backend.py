@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adaf_compose import networks, observe
+from adaf_compose import networks
 from adaf_compose.content import content, folder
 from adaf_compose.document import FILE, document, dump, load
 from adaf_compose.entry import LABEL, Entry, entry, rendered_of
 from adaf_compose.images import SHIPPED, Images
 from adaf_compose.launch import Launch, lay_content
+from adaf_compose.observe import Container, containers
 from adaf_compose.peers import Peers, dns
 from adaf_compose.program import PROJECT, Program
 from adaf_compose.settings import Settings
@@ -172,9 +173,9 @@ class Compose(Runtime):
 
     # ---------------------------------------------------------------------------------------------- what runs
 
-    def containers(self) -> list[observe.Container]:
+    def containers(self) -> list[Container]:
         """Of the services, as they are now."""
-        return list(observe.containers(self.program, self.project, self.state))
+        return list(containers(self.program, self.project, self.state))
 
     def entry(self, service: Service) -> Entry:
         """Its entry in the file."""
@@ -250,7 +251,7 @@ class Compose(Runtime):
         for identity in wanted:
             places.remove(self.state / "delivered" / identity)
 
-    def _stop(self, container: observe.Container, progress: Progress) -> None:
+    def _stop(self, container: Container, progress: Progress) -> None:
         from docker.errors import NotFound
 
         progress(f"stopping {container.id}")
@@ -301,7 +302,7 @@ class Compose(Runtime):
         """Where the end of its log is kept when its container goes; its folder is made."""
         return places.make(self.state / "logs" / identity, None) / "current"
 
-    def keep_log(self, container: observe.Container) -> None:
+    def keep_log(self, container: Container) -> None:
         """A container's log goes with it, and is mostly wanted afterwards."""
         self.last_log(container.id).write_bytes(container.seen.logs(tail=LAST))
 

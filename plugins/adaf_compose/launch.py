@@ -127,8 +127,8 @@ class Launch:
                         waiting.remove(service)
                         self.progress(f"{service.id} ready in {time.monotonic() - began:.1f} s")
                     continue
-                self._hopeless(service, here, reason, began)
-            if ended and waiting:
+                self._hopeless(service, here, reason, began, gave_up=bool(ended and child.returncode))
+            if ended and waiting and child.returncode:
                 return False
             if time.monotonic() - said > SAY:
                 said = time.monotonic()
@@ -136,11 +136,11 @@ class Launch:
             time.sleep(0.1)
         return child.wait() == 0
 
-    def _hopeless(self, service: Service, here: Container, reason: str, began: float) -> None:
-        """ServiceError when it ends again and again, or took too long."""
+    def _hopeless(self, service: Service, here: Container, reason: str, began: float, *, gave_up: bool) -> None:
+        """ServiceError when it ends again and again, or took too long. ``gave_up``: Compose did, for one of them."""
         deadline = service.ready.deadline if service.ready else JOB
         running = time.time() - here.since
-        if here.restarts >= LOOP:
+        if here.restarts >= LOOP or (gave_up and here.restarts):
             code = here.state.get("ExitCode", 0)
             reason = f"it ends again and again (exit code {code}); last answer: {reason}"
         elif not (here.running and running > deadline) and time.monotonic() - began < 2 * deadline + GRACE:
