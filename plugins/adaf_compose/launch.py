@@ -141,8 +141,8 @@ class Launch:
         deadline = service.ready.deadline if service.ready else JOB
         running = time.time() - here.since
         if here.restarts >= LOOP or (gave_up and here.restarts):
-            code = here.state.get("ExitCode", 0)
-            reason = f"it ends again and again (exit code {code}); last answer: {reason}"
+            code = "" if here.running else f" (exit code {here.state.get('ExitCode', 0)})"
+            reason = f"it ends again and again{code}; last answer: {reason}"
         elif not (here.running and running > deadline) and time.monotonic() - began < 2 * deadline + GRACE:
             return
         found = here.asked()
