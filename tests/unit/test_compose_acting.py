@@ -1,0 +1,61 @@
+"""What the compose runtime decides without an engine; tests/compose has the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from adaf_compose.backend import _lines
+from adaf_compose.launch import ordered
+from adaf_compose.observe import Container
+from adaf_compose.program import OLDEST, _numbers
+from adaf_pipeline.errors import PluginError
+from adaf_pipeline.testing.runtime import web
+
+
+def container(probe: list[str], **state: object) -> Container:
+    attrs = {
+        "State": {"Status": "running", "StartedAt": "2026-01-02T03:04:05.678901234Z", **state},
+        "Config": {"Healthcheck": {"Test": ["CMD", "perl", "/etc/adaf/probe", *probe]}},
+        "NetworkSettings": {
+            "Networks": {"shop_app": {"IPAddress": "172.30.0.2"}, "shop_cache": {"IPAddress": "172.30.9.9"}}
+        },
+    }
+    labels = {"adaf.service": "web.blue.1", "adaf.role": "app", "com.docker.compose.project": "shop"}
+    return Container(SimpleNamespace(attrs=attrs, labels=labels), Path("/state"))
+
+
+def test_a_probe_is_asked_again_from_the_host_on_the_network_of_the_services_role() -> None:
+    found = container(["127.0.0.1:8080", "2", "/ready", "shop"]).asked()
+    assert found is not None
+    assert (found[1], found[0].http, found[0].timeout, found[0].host) == ("172.30.0.2:8080", "/ready", 2.0, "shop")
+
+
+def test_a_socket_is_below_the_stacks_directory_on_the_host() -> None:
+    found = container(["/srv/adaf/balancer.1/edge/http.sock", "2"]).asked()
+    assert found is not None
+    assert (found[1], found[0].http) == ("/state/volumes/balancer.1/edge/http.sock", "")
+
+
+def test_a_container_that_never_started_has_no_age() -> None:
+    assert container([], StartedAt="0001-01-01T00:00:00Z").since == 0
+    assert container([]).since == 1767323045
+
+
+def test_whoever_is_asked_is_first_and_a_circle_is_a_plugins_fault() -> None:
+    late, early = web("late.1", after=("early.1",)), web("early.1")
+    assert [s.id for s in ordered((late, early))] == ["early.1", "late.1"]
+    with pytest.raises(PluginError, match=r"wait for each other: early\.1, late\.1"):
+        ordered((late, replace(early, start_after=("late.1",))))
+
+
+def test_lines_are_whole_however_the_engine_cuts_them() -> None:
+    assert list(_lines([b"one\ntw", b"o\n", b"\xffthree"])) == ["one", "two", "\ufffdthree"]
+
+
+@pytest.mark.parametrize(("said", "new"), [("2.26.1-4", True), ("v2.20.0", True), ("5.0.1", True), ("1.29.2", False)])
+def test_version_one_of_compose_is_refused(said: str, new: bool) -> None:
+    assert (_numbers(said) >= OLDEST) is new
