@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import pytest
 from driving import Pipeline
 from figures import Figures
+from stacks import dark, engine, house, images, prod
 
 from adaf_pipeline.stack import Stack, open_stack
+
+__all__ = ["dark", "engine", "figures", "house", "images", "prod", "stack"]
 
 
 @pytest.fixture(scope="session")

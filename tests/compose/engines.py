@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -18,6 +18,7 @@ from private_engine.engine import Engine
 ROOT = Path(__file__).parents[2]
 PLACES = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "adaf" / "compose"
 CLONE_NEWNET = 0x40000000
+OURS = "proof-"  # in the name of each stack of the tests
 
 
 def docker(*words: str, seconds: float = 120, given: bytes | None = None) -> str:
@@ -35,12 +36,18 @@ def answers() -> bool:
     return False
 
 
-def own(place: Path, *, apart: bool) -> Engine:
-    """`ci/engine start`, in this process's terminal. Raises AssertionError with what it said."""
-    flags = ["--netns"] if apart else []
-    done = subprocess.run(
-        [ROOT / "ci" / "engine", "start", place, *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+def own(place: Path, *, apart: bool, anew: bool = False) -> Engine:
+    """`ci/engine start`; with the programs of another engine of these tests, unless ``anew``.
+
+    Raises AssertionError with what it said.
+    """
+    unpacked = next((found.parent for found in PLACES.glob("*/unpacked") if found.parent != place), None)
+    if unpacked and not anew and not (place / "unpacked").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "root").symlink_to((unpacked / "root").resolve())
+        (place / "unpacked").touch()
+    words = [str(ROOT / "ci" / "engine"), "start", str(place), *(["--netns"] if apart else [])]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout.decode()
     return Engine(place)
 
@@ -69,12 +76,14 @@ def enter(handle: int) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def images(base: str) -> list[str]:
-    """Make what is not there yet: a base by `ci/base`, and on it the plugin's images. Their tags, the base among them."""
-    if not docker("image", "ls", "-q", base):
-        done = subprocess.run([ROOT / "ci" / "base", "bookworm", base], capture_output=True, text=True)
+def base(tag: str) -> None:
+    """Make a Debian that images are built on, if it is not there: by `ci/base`, from packages, without a registry."""
+    if not docker("image", "ls", "-q", tag):
+        if shutil.which("mmdebstrap") is None:
+            words = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "mmdebstrap"]
+            subprocess.run(words, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, capture_output=True)
+        done = subprocess.run([ROOT / "ci" / "base", "bookworm", tag], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    return [base]
 
 
 def carry(images: list[str], to: Engine) -> None:
@@ -84,38 +93,20 @@ def carry(images: list[str], to: Engine) -> None:
     assert source.returncode == load.returncode == 0, load.stderr
 
 
-@dataclass(frozen=True)
-class There:
-    """What is on an engine, by name, and what it has on the machine."""
-
-    containers: frozenset[str]
-    networks: frozenset[str]
-    volumes: frozenset[str]
-    mounts: frozenset[str]
-
-    @classmethod
-    def now(cls) -> There:
-        points = frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
-        return cls(
-            frozenset(docker("container", "ls", "-a", "--format", "{{.Names}}").split()),
-            frozenset(docker("network", "ls", "--format", "{{.Name}}").split()),
-            frozenset(docker("volume", "ls", "-q").split()),
-            points,
-        )
-
-    def more_than(self, other: There) -> list[str]:
-        """What is here and was not there."""
-        return [
-            f"{kind[:-1]} {name}" for kind in vars(self) for name in sorted(getattr(self, kind) - getattr(other, kind))
-        ]
-
-
-def settled(before: There, seconds: float = 10) -> list[str]:
-    """What there is more than before, when the engine has had time to let go of it."""
+def left(seconds: float = 10) -> list[str]:
+    """What is there of the tests' stacks, when the engine has had time to let go of it. Others may use the engine too."""
     deadline = time.monotonic() + seconds
-    while (more := There.now().more_than(before)) and time.monotonic() < deadline:
+    kinds = {
+        "container": ("container", "ls", "-a", "--format", "{{.Names}}"),
+        "network": ("network", "ls", "--format", "{{.Name}}"),
+        "volume": ("volume", "ls", "-q"),
+        "image": ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"),
+    }
+    while True:
+        found = [f"{kind} {name}" for kind, words in kinds.items() for name in docker(*words).split() if OURS in name]
+        if not found or time.monotonic() > deadline:
+            return found
         time.sleep(0.2)
-    return more
 
 
 def say(words: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import subprocess
 import time
@@ -11,9 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from driving import HASTY, Pipeline, free_port, until
+from engines import OURS, say
 
+from adaf_compose.backend import Compose
 from adaf_pipeline.stack import Stack, open_stack
 from adaf_pipeline.workflows.probe import ProbeSettings, ProbeStream
 from adaf_pipeline.workflows.receipt import Result
@@ -32,7 +34,7 @@ class Prod(Pipeline):
     """The commands of a user, each with the stack's overlay."""
 
     def __init__(self, folder: Path) -> None:
-        self.name, self.port = f"proof-{secrets.token_hex(3)}", free_port()
+        self.name, self.port = f"{OURS}{secrets.token_hex(3)}", free_port()
         super().__init__(folder)
         self.environment["ADAF_STACK"] = self.name
         self.url = f"http://127.0.0.1:{self.port}"
@@ -54,6 +56,15 @@ class Prod(Pipeline):
         with contextlib.chdir(self.folder):
             yield open_stack(self.name)
 
+    def images(self) -> list[str]:
+        """Those that its services need, built if they are not there."""
+        with self.opened() as stack:
+            runtime = cast(Compose, stack.runtime)
+            services = (*stack.services(), *(app.service("blue", 1, "") for app in stack.apps.values()))
+            names = sorted({service.image for service in services})
+            runtime.images.ensure(names, say)
+            return [runtime.images.tag(name) for name in names]
+
     def pid(self, service: str) -> int:
         """Of its first process, as the host numbers it."""
         with self.opened() as stack:
@@ -65,8 +76,13 @@ class Prod(Pipeline):
             return dict(stack.balancer.share())
 
     def whole(self, seconds: float = 60) -> None:
-        """Wait until `status` finds nothing wrong."""
-        until(lambda: self.run("status", "--json").document.get("ok"), seconds, "the stack to be whole")
+        """Wait until every service that `status` knows is ready. (A share that is mixed is not "ok" to it.)"""
+
+        def ready() -> bool:
+            services = self.run("status", "--json").document.get("services", [])
+            return bool(services) and all(s["ready"] for s in services)
+
+        until(ready, seconds, "the stack to be whole")
 
 
 @dataclass(frozen=True)
@@ -127,13 +143,8 @@ def endured(prod: Prod, fault: Callable[[], object], moment: float = 1.0) -> See
         return end(whole)
 
 
-def compose(folder: Path, *words: str, seconds: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
-    """`docker compose` by hand, in that folder."""
-    return subprocess.run(
-        ["docker", "compose", *words],
-        cwd=folder,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-    )
+def by_hand(folder: Path, *words: str) -> None:
+    """`docker compose -f docker-compose.prod.yml WORDS` in that folder. AssertionError with what it said."""
+    argv = ["docker", "compose", "-f", "docker-compose.prod.yml", *words]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr

@@ -22,9 +22,8 @@ def engine() -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("not root: the files of a stack on Compose have owners, and only root starts an engine")
     if engines.answers():
-        before = engines.There.now()
         yield
-        assert engines.settled(before) == []
+        assert engines.left() == []
         return
     made = engines.own(engines.PLACES / "engine", apart=False)
     try:
@@ -35,9 +34,14 @@ def engine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def images(engine: None) -> list[str]:
+def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """All that a stack of the tests needs, made once: a base from Debian's packages, and on it what the plugin builds."""
-    return engines.images(BASE)
+    engines.base(BASE)
+    stack = Prod(tmp_path_factory.mktemp("images"))
+    try:
+        return [BASE, *stack.images()]
+    finally:
+        stack.purge()
 
 
 @pytest.fixture(scope="session")
