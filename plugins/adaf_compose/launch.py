@@ -80,7 +80,7 @@ class Launch:
     # ------------------------------------------------------------------------------------------------ services
 
     def _up(self, batch: list[Service]) -> None:
-        """``up -d --wait`` of these, and of nobody else."""
+        """``up -d`` of these, and of nobody else. We do the waiting: ``--wait`` looks twice a second, and at health alone."""
         if not batch:
             return
         runtime, began = self.runtime, time.monotonic()
@@ -92,7 +92,7 @@ class Launch:
                     runtime.keep_log(container)
         with tempfile.TemporaryFile() as said:  # never a pipe: a full one would stop Compose
             child = runtime.program.compose(
-                runtime.file, runtime.project, "up", "-d", "--wait", *(dns(s.id) for s in batch), sink=said
+                runtime.file, runtime.project, "up", "-d", *(dns(s.id) for s in batch), sink=said
             )
             try:
                 ready = self._watch(batch, child, began)
@@ -111,7 +111,7 @@ class Launch:
         )
 
     def _watch(self, batch: list[Service], child: subprocess.Popen[bytes], began: float) -> bool:
-        """Until all are ready, or Compose gave up. `--wait` alone would wait for one that ends again and again."""
+        """Until all answer us, on the addresses that their peers use, or Compose gave up."""
         waiting, said = list(batch), began
         rendered = {service.id: rendered_of(self.runtime.entry(service)) for service in batch}
         while waiting:
