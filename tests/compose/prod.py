@@ -70,10 +70,10 @@ class Prod(Pipeline):
         with self.opened() as stack:
             return stack.runtime.observe()[service].pid
 
-    def share(self) -> dict[str, int]:
+    def share(self) -> dict[str, float]:
         """What the balancer does, not what is written down."""
         with self.opened() as stack:
-            return dict(stack.balancer.share())
+            return dict(stack.balancer.live_share())
 
     def whole(self, seconds: float = 60) -> None:
         """Wait until every service that `status` knows is ready. (A share that is mixed is not "ok" to it.)"""

@@ -22,7 +22,7 @@ WRITES = ("cache killed", "cache unplugged")  # its POSTs need the cache, its pa
 
 
 @pytest.fixture
-def mixed(house: Prod) -> Iterator[dict[str, int]]:
+def mixed(house: Prod) -> Iterator[dict[str, float]]:
     """A share that a canary would leave whose run died."""
     live = house.live()[1]
     idle = {"blue": "green", "green": "blue"}[live]
@@ -32,7 +32,7 @@ def mixed(house: Prod) -> Iterator[dict[str, int]]:
         stack.balancer.set_share({live: 100, idle: 0})
 
 
-def faced(house: Prod, dark: Engine, share: dict[str, int], fault: str) -> None:
+def faced(house: Prod, dark: Engine, share: dict[str, float], fault: str) -> None:
     """The fault, under visitors; the shares after it are those before it, by the balancer's word and by who answers."""
     rows = house.ok("psql", "--command=select count(*) from pg_tables")["rows"]
     house.ok("redis", "--command=set kept yes")
@@ -57,7 +57,7 @@ def test_a_fault(house: Prod, dark: Engine, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["balancer killed", "engine killed", "power cut"])
-def test_a_fault_within_a_canary(house: Prod, dark: Engine, mixed: dict[str, int], fault: str) -> None:
+def test_a_fault_within_a_canary(house: Prod, dark: Engine, mixed: dict[str, float], fault: str) -> None:
     """Weights that live only in a running balancer would be lost here."""
     faced(house, dark, mixed, fault)
 
