@@ -28,6 +28,7 @@ TINY = Path(__file__).parent / "apps" / "tiny"
 APPS = """
 apps: {{web: {{use: python, path: app, environment: {{LEDGER: {ledger}}}}}}}
 """
+UNLIMITED = "proxy: {limits: {mode: none}}\n"  # all visitors of a test have one address
 HASTY = """
 deploy:
   steps: [25]
@@ -53,7 +54,8 @@ class Pipeline(Commands):
         self.configure()
 
     def configure(self, extra: str = "", file: str = "adaf.yaml", deploy: str = HASTY) -> None:
-        (self.folder / file).write_text(APPS.format(ledger=self.ledger) + deploy + extra)
+        edge = "" if "proxy:" in extra else UNLIMITED
+        (self.folder / file).write_text(APPS.format(ledger=self.ledger) + edge + deploy + extra)
 
     def outcome(self, code: int, out: str, err: str) -> Outcome:
         done = super().outcome(code, out, err)

@@ -22,15 +22,18 @@ from edge_app import App
 
 from adaf_haproxy.backend import HAProxy
 from adaf_nginx.backend import Nginx
+from adaf_nginx.configuration import PROBE_SECRET
+from adaf_nginx.settings import Limits, Settings
 from adaf_pipeline.process import Account, find_account, spawn
 from adaf_pipeline.roles import RequestLog, Served
-from adaf_pipeline.service import Ref, Service, Text
+from adaf_pipeline.service import Probe, Ref, Service, Text
 from adaf_pipeline.testing.balancer import within
 
 needed = pytest.mark.skipif(
     shutil.which("haproxy") is None or shutil.which("nginx") is None, reason="needs the packages of ci/packages"
 )
 HANG = 0.4  # seconds; the visitors of these tests wait a little longer before they give up
+SECRET, READY, LIVE = "of-the-probes", "/api/health/ready", "/api/health/live"
 SERVER = 1.5  # seconds an application may be silent
 # EDGE_HAPROXY and EDGE_NGINX: other versions than the installed ones
 BINARIES = {name: os.environ.get(f"EDGE_{name.upper()}") or shutil.which(name) or name for name in ("haproxy", "nginx")}
@@ -42,14 +45,17 @@ class Lab:
     name = "edge"
     names = ""
 
-    def __init__(self, base: Path, account: Account | None) -> None:
+    def __init__(self, base: Path, account: Account | None, proxy: Settings | None = None) -> None:
         self.checkout = self.state = self.base = base
         self.account = account
         self.ports: dict[str, int] = {}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.apps = {"web": SimpleNamespace(name="web", replicas=1)}
+        described = SimpleNamespace(ready=Probe("http", http=READY), labels={"live": LIVE})
+        self.apps = {"web": SimpleNamespace(name="web", replicas=1, service=lambda *_: described)}
+        self.secrets = SimpleNamespace(names=lambda: {PROBE_SECRET: 1}, value=lambda name: SECRET)
         self.balancer = HAProxy(HAProxy.Settings(hang=HANG, server=SERVER), cast(Any, self))
-        self.proxy = Nginx(Nginx.Settings(), cast(Any, self))
+        # unless told otherwise without limits: all visitors of these tests have one address
+        self.proxy = Nginx(proxy or Nginx.Settings(limits=Limits(mode="none")), cast(Any, self))
         self.app = App({colour: self.port(f"web.{colour}.1.http") for colour in ("blue", "green")})
 
     @property
@@ -72,6 +78,8 @@ class Lab:
         match ref.kind, ref.part:
             case "binary", _:
                 return BINARIES[ref.name]
+            case "secret", _:
+                return str(self.base / ref.name)
             case "path", part:
                 return str(self.base / ref.owner / ref.name / part)
             case "instance", "path":
@@ -96,6 +104,13 @@ class Lab:
                 path.unlink(missing_ok=True)
                 path.write_text(self.text(file.body))
                 path.chmod(file.mode)
+        for use in service.secrets:
+            path = self.base / use.name
+            path.write_text(SECRET)
+            path.chmod(0o444)
+        if service.gate:
+            gate = spawn([self.text(word) for word in service.gate], account=self.account, stdout=None, stderr=None)
+            assert gate.wait(10) == 0, "the gate refuses"
         with open(home / "log", "ab") as log, open(home / "out", "ab") as out:
             if self.account:
                 os.fchown(out.fileno(), self.account.uid, self.account.gid)
@@ -158,11 +173,11 @@ class Lab:
         self.app.end()
 
 
-def running() -> Iterator[Lab]:
+def running(proxy: Settings | None = None) -> Iterator[Lab]:
     """An edge before its first release."""
     base = Path(tempfile.mkdtemp(prefix="adaf-edge-"))  # pytest's own directory is closed to the account
     base.chmod(0o755)
-    made = Lab(base, (find_account("adaf") or find_account("nobody")) if os.geteuid() == 0 else None)
+    made = Lab(base, (find_account("adaf") or find_account("nobody")) if os.geteuid() == 0 else None, proxy)
     try:
         made.start("balancer.1")
         made.start("proxy.1")

@@ -51,6 +51,9 @@ class Colour(asyncio.Protocol):
                 if path == b"/headers":
                     body = json.dumps({k.decode(): v.decode("latin-1") for k, v in headers.items()})
                     self.say(f"HTTP/1.1 200 OK\r\n{tag}Content-Length: {len(body)}\r\n\r\n{body}")
+                elif path == b"/say":  # a header of the test's choice
+                    name, _, value = headers[b"x-say"].decode().partition("|")
+                    self.say(f"HTTP/1.1 200 OK\r\n{tag}{name}: {value}\r\nContent-Length: 5\r\n\r\nhello")
                 elif path == b"/stream":
                     self.say(f"HTTP/1.1 200 OK\r\n{tag}Transfer-Encoding: chunked\r\n\r\n6\r\nfirst\n\r\n")
                     self.later(0.5, "5\r\nlast\n\r\n0\r\n\r\n")

@@ -27,7 +27,11 @@ def tables() -> dict[str, Rows]:
     registry = discover()
     for role, name in sorted(registry.backends()):
         heading = f"apps/NAME: {name}" if role == "app" else f"{role}: {name}"
-        found[heading] = rows(registry.load(role, name, "docs").Settings)
+        settings = registry.load(role, name, "docs").Settings
+        found[heading] = rows(settings)
+        for field in msgspec.structs.fields(settings):
+            if isinstance(field.default, msgspec.Struct):
+                found[f"{heading}, {field.name}"] = rows(type(field.default))
     return found
 
 

@@ -2,31 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from adaf_nginx import headers, limiting, pages
 from adaf_nginx.settings import Settings
-from adaf_pipeline.service import Binary, File, Limits, Port, Probe, Ref, Service, Text, Volume, argv, template
+from adaf_pipeline.service import (
+    Binary,
+    File,
+    Limits,
+    Port,
+    Probe,
+    Ref,
+    SecretUse,
+    Service,
+    Text,
+    Volume,
+    argv,
+    template,
+    text,
+)
 
 ID = "proxy.1"
 BINARY = Binary("nginx", package="nginx", supported=("1.22", "1.30"), version="-v")
 READY = "/_adaf/proxy"
-SCRATCH = "scratch"  # volume: bodies on their way, and the pid
-TEMPLATE = Path(__file__).parent / "templates" / "nginx.conf"
+SCRATCH = "scratch"  # volume: bodies on their way, the probes' pass, and the pid
+CONTROL = "control"  # volume: the file whose presence closes the site
+FLAG = Ref("path", ID, CONTROL, "maintenance")
+PROBE_SECRET = "edge-probe"
+PROBE_HEADER = "X-Adaf-Probe"
+TEMPLATES = Path(__file__).parent / "templates"
+
+# What applications believe of a visitor and only a proxy may say, or nobody: x-middleware-subrequest skipped Next's
+# middleware (CVE-2025-29927).
+STRIPPED = (
+    PROBE_HEADER,
+    "Forwarded",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+    "X-Original-URL",
+    "X-Rewrite-URL",
+    "X-Middleware-Subrequest",
+    "X-Middleware-Subrequest-Id",
+)
 
 
-def configuration(settings: Settings, balancer: Ref, again: Ref | None = None) -> Text:
-    """nginx.conf; ``balancer`` is where visitors are sent, ``again`` where what got no answer is repeated."""
+def configuration(settings: Settings, balancer: Ref, again: Ref | None = None, health: Iterable[str] = ()) -> Text:
+    """nginx.conf; ``balancer`` is where visitors are sent, ``again`` where what got no answer is repeated, ``health``
+    the paths that answer during maintenance."""
+    said = headers.values(settings.headers)
     return template(
-        TEMPLATE.read_text(),
+        (TEMPLATES / "nginx.conf").read_text(),
         {
             "workers": str(settings.workers),
             "connections": str(settings.connections),
             "ready": READY,
             "drain": str(settings.drain),
             "body": str(settings.body_mb),
+            "patience": str(settings.patience),
+            "send": str(3 * settings.patience),
             "read_timeout": str(settings.read_timeout),
             "pid": Ref("path", ID, SCRATCH, "nginx.pid"),
+            "passes": Ref("path", ID, SCRATCH, "probe.map"),
             "temporary": Ref("path", ID, SCRATCH),
+            "flag": FLAG,
+            "trust": limiting.trust(settings.trusted),
+            "zones": limiting.zones(settings.limits),
+            "limits": limiting.applied(settings.limits),
+            "limited": "" if settings.limits.mode == "none" else "$limit_req_status",
+            "health": "".join(f'        "{path}" 1;\n' for path in sorted({READY, *health})),
+            "maps": headers.maps(said),
+            "policy": headers.OWN_POLICY,
+            "own": headers.added(said),
+            "app": headers.added(said, 12),
+            "hidden": headers.hidden(said),
+            "stripped": "".join(f'            proxy_set_header {name} "";\n' for name in STRIPPED),
+            "error_pages": pages.error_pages(),
+            "pages": pages.locations(headers.added(said, 12)),
             "balancer": _server(balancer),
             "again": ('        server "', *_server(again), '" max_fails=0 backup;\n') if again else "",
             "next": "error" if again else "off",
@@ -35,7 +89,7 @@ def configuration(settings: Settings, balancer: Ref, again: Ref | None = None) -
     )
 
 
-def service(settings: Settings, balancer: Ref, again: Ref | None = None) -> Service:
+def service(settings: Settings, balancer: Ref, again: Ref | None = None, health: Iterable[str] = ()) -> Service:
     """The master in the foreground, as whoever starts it: it binds no low port and changes no account."""
     return Service(
         id=ID,
@@ -44,10 +98,15 @@ def service(settings: Settings, balancer: Ref, again: Ref | None = None) -> Serv
         argv=argv(Ref("binary", "", "nginx"), "-e", "stderr", "-c", Ref("path", ID, "nginx.conf")),
         binaries=(BINARY,),
         image="nginx",
-        files=(File("nginx.conf", configuration(settings, balancer, again)),),
-        volumes=(Volume(SCRATCH, persistent=False),),
+        files=(
+            File("gate.sh", text((TEMPLATES / "gate.sh").read_text())),
+            File("nginx.conf", configuration(settings, balancer, again, health)),
+        ),
+        volumes=(Volume(SCRATCH, persistent=False), Volume(CONTROL)),
         ports=(Port("http", number=settings.port, public=True),),
+        secrets=(SecretUse(PROBE_SECRET),),
         start_after=(balancer.owner,),
+        gate=argv("/bin/sh", Ref("path", ID, "gate.sh"), Ref("secret", "", PROBE_SECRET), Ref("path", ID, SCRATCH)),
         ready=Probe("http", http=READY),
         stop_signal="QUIT",  # finishes what is in flight
         stop_grace=settings.drain + 2,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from driving import HASTY, Pipeline, free_port, until
+from driving import HASTY, UNLIMITED, Pipeline, free_port, until
 from engines import OURS, say
 
 from adaf_compose.backend import Compose
@@ -22,7 +22,7 @@ from adaf_pipeline.workflows.receipt import Result
 
 BASE = "adaf-test/base:bookworm"  # what `ci/base` makes and these tests build on
 RATE, TIMEOUT = 100.0, 2.0  # requests/s, s: a visitor of these tests has little patience
-APPS = "apps: {web: {use: python, path: app, environment: {LEDGER: cache}}}\n"
+APPS = "apps: {web: {use: python, path: app, environment: {LEDGER: cache}}}\n" + UNLIMITED
 OVERLAY = """\
 name: {name}
 runtime: {{use: compose, bases: {{BASE_IMAGE: "{base}"}}}}

@@ -58,6 +58,8 @@ def dispatch(make: Callable[[Stack], Request], *, stack: str, json: bool, plan: 
             screen.line(str(result.document["nothing"]))
         for line in result.lines:
             screen.line(line)
+        if result.document.get("url") and opened.proxy.maintenance():  # or a deploy would look like the end of it
+            screen.line("visitors get the maintenance page: inv maintenance --off")
     return result
 
 

@@ -143,6 +143,28 @@ def logs(
         print(f"{service} has said nothing yet", file=sys.stderr)
 
 
+@task(on="visitors get the maintenance page from now on", off="visitors get the site again")
+def maintenance(_c: Context, on: bool = False, off: bool = False, stack: str = "", json: bool = False) -> None:
+    """Show visitors a maintenance page, or no more.
+
+    At once, and until it is taken off. Health checks and the pipeline's own
+    probes still reach the application. Without a flag: which it is.
+
+    Example: inv maintenance --on
+    """
+    from adaf_pipeline.errors import ConfigError
+    from adaf_pipeline.tasks.dispatch import show, the_stack
+
+    if on and off:
+        raise ConfigError("--on and --off: one of them", "without a flag it says which it is")
+    opened = the_stack(stack)
+    if on or off:
+        opened.proxy.set_maintenance(on)
+    closed = opened.proxy.maintenance()
+    said = "visitors get the maintenance page: inv maintenance --off" if closed else "visitors get the site"
+    show({"ok": True, "task": "maintenance", "maintenance": closed}, [said], stack=opened, json=json)
+
+
 @task()
 def doctor(_c: Context, stack: str = "", json: bool = False) -> None:
     """Check everything the stack needs.

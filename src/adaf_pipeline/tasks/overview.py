@@ -30,6 +30,8 @@ def width() -> int:
 def lines(document: Mapping[str, Json], columns: int = WIDE) -> Iterable[str]:
     """What is live, what happens now, every service, and what one does next."""
     yield _live(document)
+    if document.get("maintenance"):
+        yield "visitors get the maintenance page: inv maintenance --off"
     yield from _running(document, columns)
     yield f"{'service':18} {'state':7} {'ready':6} {'memory':>9}  why"
     for service in document["services"]:

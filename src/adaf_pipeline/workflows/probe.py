@@ -14,8 +14,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -45,6 +45,7 @@ class ProbeSettings:
     cookie: str = "adaf_visitor"
     timeout: float = 5.0  # s, one request from connect to its last byte
     in_flight: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)  # what makes them ours, to an edge that has limits
     connections: int = 8  # kept alive, used in turn, so that each idles a while between its requests
 
 
@@ -184,7 +185,7 @@ class ProbeStream:
         Only a POST has an Idempotency-Key: whether a GET ran twice is nobody's business.
         """
         headers = {"Host": netloc, "User-Agent": "adaf-probe", "Accept": "*/*", "X-Request-Id": ID}
-        headers["Cookie"] = f"{self.settings.cookie}={ID}"
+        headers |= {"Cookie": f"{self.settings.cookie}={ID}", **self.settings.headers}
         if method == "POST":
             headers |= {"Idempotency-Key": ID, "Content-Type": "application/json", "Content-Length": str(len(BODY))}
         if not keep:

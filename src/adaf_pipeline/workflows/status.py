@@ -52,6 +52,7 @@ def status(stack: StackView) -> dict[str, Json]:
     document: dict[str, Json] = {
         "ok": not bad,
         "url": stack.proxy.url(),
+        "maintenance": stack.proxy.maintenance(),
         "release": str(releases.colours().get(live, {}).get("release", "")),
         "weights": dict(share),
         "live": live,

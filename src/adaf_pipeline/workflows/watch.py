@@ -41,7 +41,13 @@ class Watch:
         wanted = settings.probe
         self.stream = probe.ProbeStream(
             run.stack.proxy.url(),
-            probe.ProbeSettings(rate=wanted.rate, get=wanted.paths, post=wanted.post, timeout=wanted.timeout),
+            probe.ProbeSettings(
+                rate=wanted.rate,
+                get=wanted.paths,
+                post=wanted.post,
+                timeout=wanted.timeout,
+                headers=run.stack.proxy.pass_for_probes(),
+            ),
             clock=self.clock.now,
         )
         self.stream.start()
