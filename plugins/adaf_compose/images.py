@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from adaf_compose.program import Program
 from adaf_pipeline.errors import PreconditionError, ServiceError
 from adaf_pipeline.roles import Progress
 
 SHIPPED = Path(__file__).with_name("dockerfiles")
+BASES = "bases.yaml"
 OWNER = "adaf"  # of names on this host; no registry is asked for them
 
 
@@ -36,10 +39,16 @@ class Images:
                 raise PreconditionError(
                     f"{place}: no Dockerfile of the image {name}", "runtime: images: names the folder that has one"
                 )
-            said = [(str(p.relative_to(place)), p.read_text()) for p in sorted(place.rglob("*")) if p.is_file()]
-            digest = hashlib.sha256(json.dumps([said, self.bases], sort_keys=True).encode()).hexdigest()[:12]
-            self._tags[name] = f"{OWNER}/{name}:{digest}"
+            said = [(str(p.relative_to(place)), p.read_bytes()) for p in sorted(place.rglob("*")) if p.is_file()]
+            told = repr([said, sorted(self._arguments(name).items())])
+            self._tags[name] = f"{OWNER}/{name}:{hashlib.sha256(told.encode()).hexdigest()[:12]}"
         return self._tags[name]
+
+    def _arguments(self, name: str) -> dict[str, str]:
+        """The public bases of the file beside the folders, and the stack's own instead, as far as it asks for them."""
+        given = yaml.safe_load((SHIPPED / BASES).read_text()) | self.bases
+        asked = re.findall(r"(?m)^ARG\s+(\w+)", (self.folder / name / "Dockerfile").read_text())
+        return {argument: str(given[argument]) for argument in asked if argument in given}
 
     def of(self, image: str, package: str) -> str:
         """What a service's container is made of: its release, or its program alone."""
@@ -51,7 +60,7 @@ class Images:
             tag = self.tag(name)
             if not self.there(tag):
                 progress(f"building the image {tag}")
-                self._build(tag, path=str(self.folder / name), buildargs=self.bases)
+                self._build(tag, path=str(self.folder / name), buildargs=self._arguments(name))
 
     def package(self, artefact: Path, release: str, image: str, progress: Progress) -> str:
         """The id of the release's image, made when it is not there."""
@@ -114,7 +123,8 @@ class Images:
 
 
 def _roots(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Nobody who runs it may change it."""
+    """Nobody who runs it may change it, everybody may read it, and nothing in it makes its user another."""
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 SOCKET = "unix:///var/run/docker.sock"
+API = (1, 44)  # health checks more often while a container starts
 OLDEST = (2, 20)  # its `up --wait` waits for those it was told, and for no others
 PATIENCE = 600  # seconds that the engine may take for one answer: a build, or a stop with a long grace
 PROJECT = "com.docker.compose.project"
@@ -46,7 +47,13 @@ class Program:
         from docker import DockerClient  # 75 ms that `inv --list` does not need
 
         with self.asking():
-            return DockerClient(base_url=self.address, timeout=PATIENCE, version="auto")
+            client = DockerClient(base_url=self.address, timeout=PATIENCE, version="auto")
+        if _numbers(client.api.api_version) < API:
+            raise PreconditionError(
+                f"the engine at {self.address} has the API {client.api.api_version}",
+                "Docker 25 has 1.44, which is needed",
+            )
+        return client
 
     @contextmanager
     def asking(self) -> Iterator[None]:

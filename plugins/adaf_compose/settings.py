@@ -26,7 +26,7 @@ class Most(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``waivers: [{rule: H07, service: web, reason: ..., until: 2030-01-31}]``: a rule that may be broken for a while."""
 
-    rule: Annotated[str, Meta(pattern="^H[0-9]{2}$(?!\\n)", description="which rule of `inv doctor --security`")]
+    rule: Annotated[str, Meta(pattern="^H[0-9]{2}$(?!\\n)", description="which rule of the hardening rules")]
     service: Annotated[str, Meta(description="id or role; empty = the whole stack")] = ""
     reason: Annotated[str, Meta(description="why; without one the waiver does not count")] = ""
     until: Annotated[datetime.date, Meta(description="the last day on which it counts")]
