@@ -17,6 +17,7 @@ nox.options.error_on_external_run = False
 HERE = Path(__file__).parent
 LOCK = "ci/requirements.txt"
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+TESTS = [f"tests/{kind}" for kind in ("unit", "contract", "integration", "compose", "e2e", "bench", "fresh")]
 CODE = ("src", "plugins", "tests", "ci/private_engine", "noxfile.py", "tasks.py")
 
 
@@ -36,15 +37,16 @@ def here(session: nox.Session, *argv: str) -> None:
 
 @nox.session(python=False)
 def lint(session: nox.Session) -> None:
-    """Style and the import contract."""
+    """Style, the import contract, and that every test file can be read (a moved module shows here, not an hour later)."""
     here(session, "ruff", "check", *CODE)
     here(session, "ruff", "format", "--check", *CODE)
     session.run("lint-imports", external=True)
+    here(session, "pytest", "--collect-only", "-qq", *TESTS)
 
 
 @nox.session(python=False)
 def typecheck(session: nox.Session) -> None:
-    """mypy --strict over the pipeline, its plugins and its tests."""
+    """mypy --strict over the pipeline, its plugins and this file."""
     here(session, "mypy", "src", "plugins", "ci/private_engine", "noxfile.py")
 
 

@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from adaf_local.binaries import Binaries
 from driving import Pipeline
 from people import Person, refused
 
-from adaf_local import binaries, supervisor
+from adaf_local import supervisor
 from adaf_pipeline.errors import PreconditionError
+from adaf_pipeline.host import binaries
+from adaf_pipeline.host.binaries import Binaries
 from adaf_pipeline.process import Account
 from adaf_pipeline.service import Binary
 
