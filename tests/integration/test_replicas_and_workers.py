@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driving import APPS, HASTY, Pipeline, until
+from driving import APPS, HASTY, UNLIMITED, Pipeline, until
 
 from adaf_pipeline.testing.load import Load
 
@@ -19,7 +19,7 @@ WORKER = "replicas: {replicas}, workers: {{mail: [worker.py, --queue, mail]}}"
 def configure(pipeline: Pipeline, replicas: int) -> None:
     app = APPS.format(ledger=pipeline.ledger)
     text = app.replace("path: app,", f"path: app, {WORKER.format(replicas=replicas)},")
-    (pipeline.folder / "adaf.yaml").write_text(text + HASTY)
+    (pipeline.folder / "adaf.yaml").write_text(text + HASTY + UNLIMITED)
 
 
 @pytest.fixture(scope="module")

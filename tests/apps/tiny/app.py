@@ -35,7 +35,8 @@ class Cache:
     """HINCRBY, one at a time, and nothing is said twice; a connection that broke is made anew after a moment."""
 
     def __init__(self) -> None:
-        self.turn, self.wire, self.broke = asyncio.Lock(), (), -1.0
+        self.turn, self.broke = asyncio.Lock(), -1.0
+        self.wire: tuple[Any, ...] = ()  # reader and writer, when connected
 
     async def count(self, key: str) -> int:
         """How often the key came, this time included."""
@@ -58,10 +59,14 @@ class Cache:
     async def say(self, *words: str) -> str:
         reader, writer = self.wire
         writer.write("\r\n".join([f"*{len(words)}", *(f"${len(word)}\r\n{word}" for word in words), ""]).encode())
-        answer = (await asyncio.wait_for(reader.readuntil(b"\r\n"), 1)).decode().strip()
+        line: bytes = await asyncio.wait_for(reader.readuntil(b"\r\n"), 1)
+        answer = line.decode().strip()
         if answer.startswith("-"):
             raise ValueError(answer)
         return answer
+
+
+cache: Cache  # made by main()
 
 
 class Connection(asyncio.Protocol):
