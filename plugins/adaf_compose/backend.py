@@ -27,7 +27,7 @@ from adaf_pipeline.host import places
 from adaf_pipeline.host.addresses import HOST, Addresses, free, holder
 from adaf_pipeline.host.binaries import Binaries
 from adaf_pipeline.process import Account
-from adaf_pipeline.roles import LOCK, Change, Finding, Kept, Observed, Progress, Runtime, StackView, View
+from adaf_pipeline.roles import LOCK, Change, Checked, Finding, Kept, Observed, Progress, Runtime, StackView, View
 from adaf_pipeline.service import Port, Ref, Service, Services
 
 COLOURS = ("blue", "green")
@@ -288,6 +288,11 @@ class Compose(Runtime):
 
     def discard(self, release: str) -> None:
         self.images.discard(release)
+
+    def security(self) -> Iterable[Checked]:
+        from adaf_compose.hardening.stack import security  # nobody else needs the rules
+
+        return security(self)
 
     def render(self, services: Services, folder: Path) -> tuple[str, ...]:
         self._given |= {service.id: service for service in services}

@@ -74,6 +74,7 @@ def _hardening(service: Service) -> Entry:
         "read_only": not service.hardening.writable,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges=true"],
+        "cgroup": "private",  # the engine's default is the host's under cgroup v1
     }
     if service.hardening.capabilities:
         made["cap_add"] = sorted(service.hardening.capabilities)

@@ -28,7 +28,7 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     rule: Annotated[str, Meta(pattern="^H[0-9]{2}$(?!\\n)", description="which rule of the hardening rules")]
     service: Annotated[str, Meta(description="id or role; empty = the whole stack")] = ""
-    reason: Annotated[str, Meta(description="why; without one the waiver does not count")] = ""
+    reason: Annotated[str, Meta(pattern=r"\S", description="why it may be broken")]
     until: Annotated[datetime.date, Meta(description="the last day on which it counts")]
 
 

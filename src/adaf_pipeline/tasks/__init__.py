@@ -10,7 +10,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from adaf_pipeline.tasks import data, deploying, lifecycle
+from adaf_pipeline.tasks import data, deploying, inspecting, lifecycle
 from adaf_pipeline.tasks.task import task
 
 __all__ = ["namespace", "task"]
@@ -19,7 +19,7 @@ __all__ = ["namespace", "task"]
 def namespace() -> Collection:
     """Our own tasks and those of plugins; a plugin cannot take a name that is taken."""
     found = Collection()
-    for module in (lifecycle, deploying, data):
+    for module in (lifecycle, deploying, data, inspecting):
         for made in vars(module).values():
             if isinstance(made, Task) and made.name not in found.tasks:
                 found.add_task(made)

@@ -1,9 +1,8 @@
-"""up, down, prune, status, logs, doctor, plugins."""
+"""up, down, prune, status, logs, maintenance."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from invoke.context import Context
 
@@ -163,88 +162,3 @@ def maintenance(_c: Context, on: bool = False, off: bool = False, stack: str = "
     closed = opened.proxy.maintenance()
     said = "visitors get the maintenance page: inv maintenance --off" if closed else "visitors get the site"
     show({"ok": True, "task": "maintenance", "maintenance": closed}, [said], stack=opened, json=json)
-
-
-@task()
-def doctor(_c: Context, stack: str = "", json: bool = False) -> None:
-    """Check everything the stack needs.
-
-    Exit code 6: something is missing; each line says what to do.
-
-    Example: inv doctor
-    """
-    from invoke.exceptions import Exit
-
-    from adaf_pipeline.tasks.dispatch import show, the_stack
-    from adaf_pipeline.workflows.status import findings
-
-    opened = the_stack(stack)
-    found = findings(opened)
-    bad = [f for f in found if not f["ok"]]
-    lines = [_line(finding) for finding in found]
-    whole = "nothing is missing; `inv status` shows what answers"
-    lines.append(whole if not bad else f"{len(bad)} of {len(found)} need something")
-    show({"ok": not bad, "task": "doctor", "findings": found}, lines, stack=opened, json=json)
-    if bad:
-        raise Exit(code=6)
-
-
-def _line(finding: dict[str, Any]) -> str:
-    mark = "ok " if finding["ok"] else "NO "
-    hint = f"   -> {finding['hint']}" if not finding["ok"] and finding["hint"] else ""
-    return f"{mark} {finding['role']:10} {finding['what']}{hint}"
-
-
-@task()
-def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
-    """List every backend, its plugin, and what is broken.
-
-    `*` marks what adaf.yaml uses.
-
-    Example: inv plugins
-    """
-    from adaf_pipeline import config
-    from adaf_pipeline.errors import AdafError
-    from adaf_pipeline.plugins import discover
-    from adaf_pipeline.stack import load
-    from adaf_pipeline.tasks.console import Screen, console, print_json
-
-    chosen: set[tuple[str, str]] = set()
-    checkout, trouble = None, ""
-    try:
-        file = config.find()
-        checkout = file.parent
-        settings = load(file, stack)
-        chosen = {(role, section.use) for role, section in settings.roles.items()}
-        chosen |= {("app", section.use) for section in settings.apps.values()}
-    except AdafError as exc:
-        if stack:
-            raise
-        trouble = exc.message  # a listing has to work without a good adaf.yaml
-    registry = discover(checkout)
-    registry.check_tasks()
-    rows = [
-        {
-            "role": role,
-            "name": name,
-            "plugin": plugin,
-            "from": registry.origins.get(plugin, ""),
-            "summary": b.summary,
-            "target": b.target,
-            "active": (role, name) in chosen,
-        }
-        for (role, name), providers in sorted(registry.backends().items())
-        for plugin, b in providers
-    ]
-    if json:
-        print_json({"ok": not registry.broken, "task": "plugins", "backends": rows, "broken": registry.broken})
-        return
-    screen = Screen(console(sys.stdout))
-    for row in rows:
-        mark, origin = "*" if row["active"] else " ", str(row["from"])
-        ours = origin.startswith("adaf-pipeline ")
-        more = "" if ours or not origin else f" ({origin})"
-        screen.line(f"{mark} {row['role']:10} {row['name']:12} {row['plugin']:14} {row['summary']}{more}")
-    for plugin, why in sorted(registry.broken.items()):
-        screen.line(f"! {plugin} is broken: {why}", "red")
-    screen.line("* is used by adaf.yaml" if not trouble else f"adaf.yaml was not read: {trouble}", "dim")

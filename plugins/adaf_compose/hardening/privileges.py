@@ -1,0 +1,69 @@
+"""Rules about what a process may do: who it is, what it may write, what the kernel lets it ask for."""
+
+from __future__ import annotations
+
+import re
+
+from adaf_compose.hardening.rules import Case, listed, rule
+
+MEMORY_OPTIONS = frozenset({"noexec", "nosuid", "nodev"})
+
+
+@rule("H01", "a numeric user and group, not root's, and no further ones", 'user: "10001:10001"; no group_add')
+def user(case: Case) -> str:
+    found = re.fullmatch(r"(\d+):(\d+)", case.posture.user)
+    if not found:
+        return f'user is "{case.posture.user}"' if case.posture.user else "no user: the image's, or root"
+    if not int(found[1]) or not int(found[2]):
+        return f"user {case.posture.user} is root, or in root's group"
+    return f"further groups: {listed(case.posture.groups)}" if case.posture.groups else ""
+
+
+@rule("H02", "a root file system that is read-only", "read_only: true; what it writes is a volume of its Service")
+def read_only(case: Case) -> str:
+    return "" if case.posture.read_only or case.service.hardening.writable else "its root file system can be written"
+
+
+@rule(
+    "H03",
+    "file systems in memory are noexec, nosuid, nodev and have a size",
+    "tmpfs: [/tmp:noexec,nosuid,nodev,size=64m]",
+)
+def in_memory(case: Case) -> str:
+    for target, options in sorted(case.posture.in_memory.items()):
+        missing = MEMORY_OPTIONS - options
+        if not any(said.startswith("size=") for said in options):
+            missing |= {"size"}
+        if missing:
+            return f"{target} without {listed(missing)}"
+    return ""
+
+
+@rule("H04", "every capability dropped", "cap_drop: [ALL]")
+def dropped(case: Case) -> str:
+    return "" if "ALL" in case.posture.dropped else f"dropped: {listed(case.posture.dropped) or 'none'}"
+
+
+@rule("H05", "no capability added but those its Service names with a reason", "Service.hardening.capabilities, or none")
+def added(case: Case) -> str:
+    more = case.posture.added - case.service.hardening.capabilities.keys()
+    return f"added: {listed(more)}" if more else ""
+
+
+@rule("H06", "no new privileges", "security_opt: [no-new-privileges=true]")
+def no_new_privileges(case: Case) -> str:
+    return "" if "no-new-privileges=true" in case.posture.options else "a setuid program would make it root"
+
+
+@rule(
+    "H07",
+    "the profiles of seccomp and AppArmor, and the masked paths, as the engine has them",
+    "take the security_opt away",
+)
+def confined(case: Case) -> str:
+    return listed({said for said in case.posture.options if said.endswith(("=unconfined", "label=disable"))})
+
+
+@rule("H16", "neither privileged, nor in a namespace of the host, nor with a device", "take it away")
+def within(case: Case) -> str:
+    return listed(case.posture.beyond)
