@@ -19,7 +19,7 @@ from adaf_compose.images import SHIPPED, Images
 from adaf_compose.launch import Launch, lay_content
 from adaf_compose.observe import Container, containers
 from adaf_compose.peers import Peers, dns
-from adaf_compose.program import PROJECT, Program
+from adaf_compose.program import FOLDER, PROJECT, Program
 from adaf_compose.settings import Settings
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
 from adaf_pipeline.event import Json
@@ -209,6 +209,8 @@ class Compose(Runtime):
                 found.append(Change(service.id, "restart", "its configuration changed"))
             elif here.rendered != rendered_of(self.entry(service)):
                 found.append(Change(service.id, "restart", "its container changed"))
+            elif (origin := here.labels.get(FOLDER, str(self.state))) != str(self.state):
+                found.append(Change(service.id, "restart", f"it was started by hand from {origin}"))
             else:
                 found.append(Change(service.id, "same", "runs as described"))
         if whole:

@@ -21,6 +21,7 @@ API = (1, 44)  # health checks more often while a container starts
 OLDEST = (2, 20)  # its `up --wait` waits for those it was told, and for no others
 PATIENCE = 600  # seconds that the engine may take for one answer: a build, or a stop with a long grace
 PROJECT = "com.docker.compose.project"
+FOLDER = "com.docker.compose.project.working_dir"
 ONCE = "com.docker.compose.oneoff"
 
 

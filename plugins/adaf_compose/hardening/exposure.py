@@ -49,7 +49,7 @@ def published(case: Case) -> str:
 def system(case: Case) -> str:
     for mount in case.posture.mounts:
         source = PurePath(mount.source)
-        if mount.kind != "bind" or case.state in (source, *source.parents):
+        if mount.kind != "bind" or case.state in source.parents:
             continue
         if source.name in ENGINES:
             return f"{source} gives it the host"

@@ -48,6 +48,35 @@ def _line(finding: dict[str, Any]) -> str:
     return f"{mark} {finding['role']:10} {finding['what']}{hint}"
 
 
+@task(out="the folder; without it the main file is printed")
+def render(_c: Context, out: str = "", stack: str = "", json: bool = False) -> None:
+    """Write the files of a runtime that has some.
+
+    On Docker Compose: docker-compose.prod.yml and a folder of configuration
+    for each service. No secret is in them; nothing that runs changes.
+    Exit code 6: the runtime has no files, or DIR has others.
+
+    Example: inv render --stack prod --out rendered
+    """
+    from pathlib import Path
+
+    from adaf_pipeline.errors import ConfigError
+    from adaf_pipeline.tasks.dispatch import show, the_stack
+    from adaf_pipeline.workflows import render as workflow
+
+    opened = the_stack(stack)
+    if json and not out:
+        raise ConfigError("--json without --out: the file is no JSON", "inv render --out DIR --json")
+    if not out:
+        print(workflow.text(opened), end="")
+        return
+    document = workflow.render(opened, Path(out))
+    lines = [f"{out}/{name}" for name in document["files"]]
+    held = ", ".join(f"{colour} {release}" for colour, release in sorted(document["releases"].items()))
+    lines.append(f"releases: {held}" if held else "no release yet: inv deploy")
+    show({"task": "render", **document}, lines, stack=opened, json=json)
+
+
 @task()
 def plugins(_c: Context, stack: str = "", json: bool = False) -> None:
     """List every backend, its plugin, and what is broken.
