@@ -14,6 +14,7 @@ from adaf_pipeline.event import Json
 BYTES = 1_000_000  # a configuration that is longer is a mistake: a dump, a log, the wrong file
 DEPTH = 50
 PLAIN = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq"))
+TIMESTAMP = "tag:yaml.org,2002:timestamp"  # text to us: `until: 2027-01-31`
 
 
 def read(file: Path) -> Json:
@@ -58,7 +59,7 @@ def _parse(body: str, name: str, path: str = "") -> Json:
             raise ConfigError(f"{name}: {path}: not one value", "quote it, or write [a, b] or {a: b}")
         if node is not None:
             _check(node, name, path)
-        return yaml.load(body, Loader=yaml.CSafeLoader)
+        return yaml.load(body, Loader=_Loader)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
@@ -71,6 +72,13 @@ def _parse(body: str, name: str, path: str = "") -> Json:
         raise ConfigError(
             f"{name}: {path and path + ': '}a value cannot be read: {exc}", "quote it, or write it another way"
         ) from exc
+
+
+class _Loader(yaml.CSafeLoader):
+    """A day is text to the settings, which know what they want of it."""
+
+
+_Loader.add_constructor(TIMESTAMP, _Loader.construct_yaml_str)  # type: ignore[type-var]
 
 
 def _look(body: str, name: str, path: str) -> None:
@@ -96,7 +104,7 @@ def _check(node: yaml.Node, name: str, path: str) -> None:
     endless = isinstance(node, yaml.ScalarNode) and node.value.lower().lstrip("+-") in (".nan", ".inf")
     if endless and node.tag.endswith(":float"):
         raise ConfigError(f"{where}: {path}: {node.value} is no number to work with", "write a finite one")
-    if node.tag not in PLAIN:
+    if node.tag not in (*PLAIN, TIMESTAMP):
         kind = node.tag.rpartition(":")[2]
         raise ConfigError(f"{where}: {path or 'the file'}: a {kind} is not read", "quote it")
     if isinstance(node, yaml.ScalarNode) and "\0" in node.value:

@@ -164,7 +164,7 @@ LIVE: list[tuple[str, Break, str]] = [
         lambda c: c["HostConfig"]["PortBindings"].update({"9/tcp": [{"HostIp": "", "HostPort": "9"}]}),
         "port 9 is published on every address of the host",
     ),
-    ("H18", host(PublishAllPorts=True), "port 0 is published on every address of the host"),
+    ("H18", host(PublishAllPorts=True), "every port of its image is published on every address of the host"),
     ("H19", mounted(source="/run/docker.sock"), "/run/docker.sock gives it the host"),
     ("H19", mounted(source="/proc"), "/proc is the host's"),
     ("H20", mounted(source="/var/lib/docker/volumes/a/_data", Type="volume"), "/x is a volume of the engine's"),

@@ -59,7 +59,7 @@ def test_a_role_is_a_name_or_a_mapping_with_use(tmp_path: Path) -> None:
         ("apps: {a: x, b: x}", "adaf.yaml: apps/b: one application a stack for now"),
         (APPS + "name: 'My Stack'", "adaf.yaml: name: expected"),
         ("a: [1\nb: 2", "adaf.yaml:2:2: not YAML:"),
-        ("a: 2001-99-99", "adaf.yaml:1:4: a: a timestamp is not read"),
+        ("a: 2001-99-99", "adaf.yaml: a: unknown key"),
     ],
 )
 def test_mistakes_say_where_and_what(tmp_path: Path, body: str, message: str) -> None:

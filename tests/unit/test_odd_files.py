@@ -55,7 +55,7 @@ def file(tmp_path: Path, where: str) -> Path:
         (lambda p: p.write_text('name: "a\\0b"\n'), "name: a NUL character"),
         (lambda p: p.write_text('"a\\0b": 1\n'), "the key 'a\\x00b' is no name"),
         (lambda p: p.write_text('"": 1\n'), "the key '' is no name"),
-        (lambda p: p.write_text("deploy: {bake: 2001-01-01}\n"), "deploy/bake: a timestamp is not read"),
+        (lambda p: p.write_text("deploy: {bake: 2001-01-01}\n"), "deploy/bake: expected"),
         (lambda p: p.write_text("deploy: {bake: !!binary aGk=}\n"), "deploy/bake: a binary is not read"),
         (lambda p: p.write_text("deploy: !!set {x}\n"), "deploy: a set is not read"),
         (lambda p: p.write_text("deploy: !!python/object/apply:os.system [id]\n"), "is not read"),

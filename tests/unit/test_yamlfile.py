@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adaf_pipeline import config
+from adaf_pipeline import config, yamlfile
 from adaf_pipeline.errors import ConfigError
 
 GOOD = "apps: {web: nextjs}\n"
@@ -69,3 +69,9 @@ def test_any_value_under_any_key(tmp_path: Path, key: str, value: object) -> Non
     (tmp_path / "adaf.yaml").write_text(yaml.safe_dump({"apps": {"web": "nextjs"}, key: value}))
     with contextlib.suppress(ConfigError):
         config.load(tmp_path / "adaf.yaml")
+
+
+def test_a_day_is_text_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "adaf.yaml"
+    file.write_text("until: 2027-01-31\nat: 2027-01-31 10:00:00\nwrong: 2027-99-99\n")
+    assert yamlfile.read(file) == {"until": "2027-01-31", "at": "2027-01-31 10:00:00", "wrong": "2027-99-99"}

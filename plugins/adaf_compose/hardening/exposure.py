@@ -37,9 +37,10 @@ def published(case: Case) -> str:
     public = any(port.public for port in case.service.ports)
     for port in case.posture.published:
         if not public:
-            return f"publishes port {port.target or 'each of its image'}"
+            return f"publishes port {port.target}" if port.target else "publishes every port of its image"
         if port.address in WILDCARDS:
-            return f"port {port.target} is published on every address of the host"
+            which = f"port {port.target}" if port.target else "every port of its image"
+            return f"{which} is published on every address of the host"
         if port.address != case.settings.address:
             return f"port {port.target} is published on {port.address}, not on {case.settings.address}"
     return ""
