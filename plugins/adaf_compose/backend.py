@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adaf_compose import networks
+from adaf_compose import logs, networks
 from adaf_compose.content import content, folder
+from adaf_compose.doctor import doctor
 from adaf_compose.document import FILE, document, dump, load
 from adaf_compose.entry import LABEL, Entry, entry, rendered_of
 from adaf_compose.images import SHIPPED, Images
@@ -32,7 +33,6 @@ from adaf_pipeline.service import Port, Ref, Service, Services
 
 COLOURS = ("blue", "green")
 ORDER = ("proxy", "balancer", "app", "worker", "cache", "database")  # who asks is stopped before who answers
-LAST = 1000  # lines of a log that outlive its container
 ASKER = Service("", "", ())  # somebody on the stack, no matter who
 
 
@@ -258,9 +258,10 @@ class Compose(Runtime):
 
         progress(f"stopping {container.id}")
         with self.program.asking(), contextlib.suppress(NotFound):
-            container.seen.stop()
-            self.keep_log(container)
-            container.seen.remove(force=True)
+            seen = self.program.client.containers.get(container.seen.id)  # its grace may be longer than a look
+            seen.stop()
+            logs.keep(self, container)
+            seen.remove(force=True)
 
     def down(self, *, purge: bool, progress: Progress) -> None:
         if not places.used(self.state) and not self.containers():
@@ -305,14 +306,6 @@ class Compose(Runtime):
             names += lay_content(folder, service, content(service, self.peers))
         return tuple(names)
 
-    def last_log(self, identity: str) -> Path:
-        """Where the end of its log is kept when its container goes; its folder is made."""
-        return places.make(self.state / "logs" / identity, None) / "current"
-
-    def keep_log(self, container: Container) -> None:
-        """A container's log goes with it, and is mostly wanted afterwards."""
-        self.last_log(container.id).write_bytes(container.seen.logs(tail=LAST))
-
     def tail(self, identity: str, lines: int = 12) -> list[str]:
         """The end of a service's log, for who reads a failure."""
         try:
@@ -321,18 +314,7 @@ class Compose(Runtime):
             return []
 
     def logs(self, service: str, lines: int, *, follow: bool = False) -> Iterator[str]:
-        found = {c.id: c for c in self.containers()}
-        kept = self.state / "logs"
-        here = found.get(service)
-        if here is not None:
-            with self.program.asking():
-                said = here.seen.logs(tail=lines, follow=follow, stream=True)
-                yield from _lines(said)
-        elif service in (known := {path.name for path in kept.glob("*")}):  # a name, never a path
-            yield from deque((kept / service / "current").read_text(errors="replace").splitlines(), maxlen=lines)
-        else:
-            names = ", ".join(sorted(known | found.keys()))
-            raise PreconditionError(f"no service {service}", f"there are: {names or 'none yet'}")
+        return logs.read(self, service, lines, follow=follow)
 
     def kept(self) -> Iterable[Kept]:
         for name in (FILE, "volumes", "delivered", "logs", "ports.json", "checkout", "checkout.id"):
@@ -342,22 +324,8 @@ class Compose(Runtime):
                 yield Kept("records", name, self.state / name)
 
     def doctor(self) -> Iterable[Finding]:
-        try:
-            version = self.program.client.version()
-            yield Finding(True, f"docker {version['Version']}, API {version['ApiVersion']}")
-            yield Finding(True, f"{' '.join(self.program.argv)} is there")
-        except AdafError as exc:
-            yield Finding(False, exc.message, exc.hint)
+        return doctor(self)
 
 
 def _rank(role: str) -> int:
     return ORDER.index(role) if role in ORDER else ORDER.index("app")
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    part = b""
-    for chunk in chunks:
-        *whole, part = (part + chunk).split(b"\n")
-        yield from (line.decode(errors="replace") for line in whole)
-    if part:
-        yield part.decode(errors="replace")

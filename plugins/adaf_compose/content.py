@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from adaf_compose.peers import CONFIGURATION, SECRETS, Peers, dns
+from adaf_compose.peers import CONFIGURATION, SECRETS, Peers, dns, kept
 from adaf_pipeline.errors import PluginError
 from adaf_pipeline.host import variables
 from adaf_pipeline.service import Service
@@ -46,6 +46,12 @@ def content(service: Service, peers: Peers) -> dict[str, tuple[str, int]]:
     """The configuration directory: name -> body and mode. {} = it needs none. PluginError when a name is ours."""
     own = {START: has_start(service), PROBE: service.ready is not None}
     found = {f.name: (peers.text(service, f.body), f.mode) for f in service.files if not f.volume}
+    for file in service.files:
+        if file.volume and not any(kept(service, v) for v in service.volumes if v.name == file.volume):
+            raise PluginError(
+                f"{service.id}: {file.name} is a file of {file.volume}, which is in memory",
+                "a plugin has to say where else",
+            )
     for name in sorted(found.keys() & {name for name, needed in own.items() if needed}):
         raise PluginError(
             f"{service.id}: {name} is a file of the runtime's own", "the plugin has to choose another name"

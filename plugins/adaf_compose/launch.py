@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adaf_compose import users
+from adaf_compose import logs, users
 from adaf_compose.content import content, folder, in_volumes
 from adaf_compose.document import document, dump
 from adaf_compose.entry import LABEL, rendered_of
@@ -70,12 +70,19 @@ class Launch:
             if not (file.initial and place.exists()):
                 places.write(place, file.body, owner, file.mode)
         lay_content(runtime.state, service, content(service, runtime.peers))
-        wanted = secrets(service)
+        self._deliver(service)
+
+    def _deliver(self, service: Service) -> None:
+        """Its secrets, and no others: one that it no longer asks for is not its any more."""
+        runtime, owner, wanted = self.runtime, account(service), secrets(service)
+        delivered = runtime.state / "delivered" / service.id
+        for old in delivered.glob("*"):
+            if old.name not in wanted or old.lstat().st_uid != owner.uid:
+                old.unlink()
         if wanted:
-            delivered = runtime.state / "delivered" / service.id
             places.make(delivered, owner, 0o500)
-            for name in wanted:
-                places.write(delivered / name, runtime.stack.secrets.value(name), owner, 0o400)
+        for name in wanted:
+            places.write(delivered / name, runtime.stack.secrets.value(name), owner, 0o400)
 
     # ------------------------------------------------------------------------------------------------ services
 
@@ -89,7 +96,7 @@ class Launch:
         with runtime.program.asking():
             for container in runtime.containers():
                 if container.id in names:  # it may be made anew
-                    runtime.keep_log(container)
+                    logs.keep(runtime, container)
         with tempfile.TemporaryFile() as said:  # never a pipe: a full one would stop Compose
             child = runtime.program.compose(
                 runtime.file, runtime.project, "up", "-d", *(dns(s.id) for s in batch), sink=said
@@ -163,7 +170,7 @@ class Launch:
         made = runtime.entry(service)
         made.pop("profiles", None)
         places.write(file, dump(document(runtime.project, runtime.state, {name: made})), mode=0o600)
-        log = runtime.last_log(service.id)
+        log = logs.last(runtime, service.id)
         try:
             with open(log, "wb") as sink:
                 child = runtime.program.compose(

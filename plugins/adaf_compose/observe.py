@@ -103,7 +103,7 @@ class Container:
 def containers(program: Program, project: str, state: Path) -> Iterator[Container]:
     """Of the stack's services, running or not; what somebody else started in the project is not ours."""
     with program.asking():
-        found = program.client.containers.list(
+        found = program.looking.containers.list(
             all=True, ignore_removed=True, filters={"label": [f"{PROJECT}={project}", f"{LABEL}service"]}
         )
     for seen in found:

@@ -20,6 +20,7 @@ SOCKET = "unix:///var/run/docker.sock"
 API = (1, 44)  # health checks more often while a container starts
 OLDEST = (2, 20)  # its `up --wait` waits for those it was told, and for no others
 PATIENCE = 600  # seconds that the engine may take for one answer: a build, or a stop with a long grace
+LOOK = 20  # seconds that it may take to say what there is: one that hangs must not hang who looks
 PROJECT = "com.docker.compose.project"
 FOLDER = "com.docker.compose.project.working_dir"
 ONCE = "com.docker.compose.oneoff"
@@ -27,6 +28,8 @@ ONCE = "com.docker.compose.oneoff"
 
 class Program:
     """Where the engine is, and which program speaks Compose to it. PreconditionError when there is none, at first use."""
+
+    version = ""  # of Compose, once ``argv`` was asked
 
     @cached_property
     def address(self) -> str:
@@ -45,10 +48,19 @@ class Program:
 
     @cached_property
     def client(self) -> DockerClient:
+        """For what takes its time."""
+        from docker import DockerClient
+
+        version = self.looking.api.api_version
+        return DockerClient(base_url=self.address, timeout=PATIENCE, version=version)
+
+    @cached_property
+    def looking(self) -> DockerClient:
+        """For what is answered at once."""
         from docker import DockerClient  # 75 ms that `inv --list` does not need
 
         with self.asking():
-            client = DockerClient(base_url=self.address, timeout=PATIENCE, version="auto")
+            client = DockerClient(base_url=self.address, timeout=LOOK, version="auto")
         if _numbers(client.api.api_version) < API:
             raise PreconditionError(
                 f"the engine at {self.address} has the API {client.api.api_version}",
@@ -86,6 +98,7 @@ class Program:
             except PreconditionError:
                 continue
             if version and _numbers(version) >= OLDEST:
+                self.version = version
                 return words
             seen += [f"{' '.join(words)} is {version}"] if version else []
         wanted = ".".join(map(str, OLDEST))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from pathlib import Path
 
 from driving import Pipeline, until
@@ -42,6 +45,50 @@ def test_a_rollback_to_a_release_that_is_no_longer_warm_builds_nothing(prod: Pro
     images = built()
     prod.ok("rollback", f"--to={first}")
     assert prod.get() == (200, first) and built() == images
+
+
+def test_a_rollback_makes_an_image_that_somebody_deleted_anew(prod: Prod) -> None:
+    first = prod.live()[0]
+    prod.good()
+    prod.good()
+    docker("image", "rm", "--force", f"adaf/{prod.name}:{first}")
+    prod.ok("rollback", f"--to={first}")
+    assert prod.get() == (200, first)
+    assert docker("image", "ls", "-q", f"adaf/{prod.name}:{first}")
+
+
+def test_who_follows_a_log_reads_on_in_the_next_container(prod: Prod) -> None:
+    """Of the same service: killed by the host and started by the engine, then made anew by `up`."""
+    service = f"web.{prod.live()[1]}.1"
+    heard: list[str] = []
+    with prod.opened() as stack:
+
+        def follow() -> None:
+            for line in stack.runtime.logs(service, 1, follow=True):
+                heard.append(line)
+
+        threading.Thread(target=follow, daemon=True).start()  # it ends with this process
+        until(lambda: bool(heard))
+        for happens in (
+            lambda: os.kill(prod.pid(service), signal.SIGKILL),
+            lambda: (docker("rm", "-f", f"{prod.name}-{service.replace('.', '-')}-1"), prod.ok("up")),
+        ):
+            heard.clear()
+            happens()
+            until(lambda: any("listens on" in line for line in heard), what="its first words")
+    prod.whole()
+
+
+def test_secrets_that_nobody_asks_for_any_more_go_and_owners_are_mended(prod: Prod) -> None:
+    place = Path("/var/lib/adaf") / prod.name / "delivered" / "cache.1"
+    (place / "of-yesterday").write_text("x")
+    mine = place / "cache-admin"
+    os.chown(mine, 0, 0)
+    docker("rm", "-f", f"{prod.name}-cache-1-1")
+    prod.ok("up")
+    assert mine.exists() and not (place / "of-yesterday").exists()
+    assert (mine.stat().st_uid, mine.stat().st_mode & 0o777) == (10005, 0o400)
+    prod.whole()
 
 
 def test_without_a_canary_and_unchanged(prod: Prod) -> None:

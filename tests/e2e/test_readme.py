@@ -138,6 +138,32 @@ def test_the_page_runs_only_what_carries_its_nonce(clone: Clone) -> None:
     } <= found
 
 
+def test_behind_tls_the_edge_and_the_page_score_155_of_165_and_more(clone: Clone) -> None:
+    """By the Observatory's algorithm, on what a visitor gets through the edge; TLS and its redirect are in front of it."""
+    file = clone.folder / "adaf.yaml"
+    told, count = re.subn(
+        r"^proxy: nginx.*$", "proxy: {use: nginx, trusted: [127.0.0.1]}", file.read_text(), flags=re.M
+    )
+    assert count == 1
+    file.write_text(told)
+    assert clone.inv("up").returncode == 0
+    url = str(clone.status()["url"])
+    route = ("http://site.test/", "https://site.test/")
+    points = {}
+    for path in ("/", "/?station=summit&range=7d", "/nothing-here", "/api/health/ready"):
+        asked = urllib.request.Request(url + path, headers={"X-Forwarded-Proto": "https"})
+        try:
+            answer = urllib.request.urlopen(asked, timeout=10)
+        except urllib.error.HTTPError as exc:
+            answer = exc
+        with answer:
+            body = answer.read().decode()
+        page = Answer("https://site.test/", answer.status, tuple(answer.headers.items()), body)
+        points[path] = score(Recorded(page, route=route)).points
+    print(f"header score of 165: {points}")
+    assert min(points.values()) >= 155, points
+
+
 @pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="no Chromium on PATH")
 def test_a_browser_runs_the_page_without_a_complaint(clone: Clone) -> None:
     complaints = []

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from adaf_compose.backend import _lines
 from adaf_compose.launch import ordered
+from adaf_compose.logs import split
 from adaf_compose.observe import Container
-from adaf_compose.program import OLDEST, _numbers
-from adaf_pipeline.errors import PluginError
+from adaf_compose.program import OLDEST, Program, _numbers
+from adaf_pipeline.errors import PluginError, PreconditionError
+from adaf_pipeline.process import Completed
 from adaf_pipeline.testing.runtime import web
 
 
@@ -53,9 +55,22 @@ def test_whoever_is_asked_is_first_and_a_circle_is_a_plugins_fault() -> None:
 
 
 def test_lines_are_whole_however_the_engine_cuts_them() -> None:
-    assert list(_lines([b"one\ntw", b"o\n", b"\xffthree"])) == ["one", "two", "\ufffdthree"]
+    assert list(split([b"one\ntw", b"o\n", b"\xffthree"])) == ["one", "two", "\ufffdthree"]
 
 
 @pytest.mark.parametrize(("said", "new"), [("2.26.1-4", True), ("v2.20.0", True), ("5.0.1", True), ("1.29.2", False)])
 def test_version_one_of_compose_is_refused(said: str, new: bool) -> None:
     assert (_numbers(said) >= OLDEST) is new
+
+
+@pytest.mark.parametrize("said", ["docker-compose version 1.29.2, build 5becea4c", "1.29.2"])
+def test_version_one_alone_is_refused_with_its_name(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(argv: Sequence[str], **_how: object) -> Completed:
+        there = argv[0] == "docker-compose"
+        return Completed(tuple(argv), int(not there), said if there else "", "")
+
+    monkeypatch.setattr("adaf_compose.program.run", run)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    with pytest.raises(PreconditionError, match=r"docker compose 2\.20 or newer: docker-compose is .*1\.29") as refused:
+        _ = Program().argv
+    assert "version 1 is another program" in refused.value.hint

@@ -252,3 +252,9 @@ def test_ends_as_its_service_says() -> None:
 def test_what_is_made_here_is_never_looked_for_elsewhere() -> None:
     assert made("cache.1")["pull_policy"] == "never"
     assert "pull_policy" not in made("cache.1", image="redis@sha256:" + "0" * 64)
+
+
+def test_a_file_in_a_volume_in_memory_is_refused() -> None:
+    service = plain(volumes=(Volume("scratch", persistent=False),), files=(File("seed", text("x"), volume="scratch"),))
+    with pytest.raises(PluginError, match=r"extra\.1: seed is a file of scratch, which is in memory"):
+        made(service)

@@ -66,7 +66,7 @@ def running(runtime: Compose) -> Iterator[Posture]:
     """Each container of the project, and whoever else is on one of its networks."""
     program = runtime.program
     with program.asking():
-        client = program.client
+        client = program.looking
         known = {str(n.id): n.attrs for n in client.networks.list(filters={"label": f"{PROJECT}={runtime.project}"})}
         engine = client.info().get("SecurityOptions") or ()
         filters: list[dict[str, Any]] = [{"label": f"{PROJECT}={runtime.project}"}]
