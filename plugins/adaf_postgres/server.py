@@ -81,7 +81,8 @@ def binaries(version: int) -> tuple[Binary, ...]:
     """Server and tools of one major version; 0 = the newest that is installed and supported."""
     low, high = (version, version + 1) if version else SUPPORTED
     search = (f"/usr/lib/postgresql/{version or '*'}/bin",)  # where Debian keeps majors side by side
-    return tuple(Binary(name, "postgresql", (str(low), str(high)), search) for name in ("postgres", "initdb", "psql"))
+    packages = {"postgres": "postgresql", "initdb": "postgresql", "psql": "postgresql-client"}
+    return tuple(Binary(name, package, (str(low), str(high)), search) for name, package in packages.items())
 
 
 def machine_memory() -> int:

@@ -1,4 +1,4 @@
-"""`inv doctor --security` and `inv render`, over fakes."""
+"""`inv doctor --security`, `inv render` and the shells, over fakes."""
 
 # ruff: noqa: F811  a fixture is named twice: where it comes from and where it is used
 
@@ -118,3 +118,15 @@ def test_what_is_no_longer_wanted_goes_and_nothing_outside(pipeline: Pipeline, t
 def test_a_document_needs_a_folder(pipeline: Pipeline) -> None:
     done = pipeline.run("render", "--json")
     assert (done.code, json.loads(done.stdout)["error"]) == (2, "--json without --out: the file is no JSON")
+
+
+# --------------------------------------------------------------------------------------------------------- shells
+
+
+def test_a_shell_of_psql_is_the_superusers_with_admin_alone(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, ...]] = []
+    monkeypatch.setattr("adaf_pipeline.process.interactive", lambda argv, _env: opened.append(tuple(argv)) or 0)
+    assert [pipeline.run("psql").code, pipeline.run("psql", "--admin").code] == [0, 0]
+    assert [words[-1] for words in opened] == ["app", "admin"]

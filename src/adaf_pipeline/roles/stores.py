@@ -39,8 +39,11 @@ class Database(Role):
         """What an application needs to connect."""
 
     @abstractmethod
-    def shell(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
-        """argv and environment of an interactive client on the current primary (no secret in either)."""
+    def shell(self, *, admin: bool = False) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """argv and environment of an interactive client on the current primary (no secret in either).
+
+        As the application's role, or the superuser's.
+        """
 
 
 class Cache(Role):

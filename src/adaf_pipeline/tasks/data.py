@@ -23,7 +23,7 @@ def psql(_c: Context, command: str = "", admin: bool = False, stack: str = "", j
     opened = the_stack(stack)
     if not command:
         _no_shell(json)
-        _shell(*opened.database.shell())
+        _shell(*opened.database.shell(admin=admin))
         return
     columns, rows = opened.database.query(command, admin=admin)
     document = {"ok": True, "task": "psql", "columns": list(columns), "rows": [list(row) for row in rows]}

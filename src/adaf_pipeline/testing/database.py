@@ -89,8 +89,8 @@ class FakeDatabase(Database):
             ),
         )
 
-    def shell(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
-        return ("fake-database-shell",), {}
+    def shell(self, *, admin: bool = False) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        return ("fake-database-shell", "admin" if admin else "app"), {}
 
     def _ready(self) -> None:
         if not self.prepared:
@@ -225,6 +225,7 @@ class DatabaseContract:
         """`shell`: argv and environment of an interactive client, no secret in either."""
         argv, environment = prepared.shell()
         assert argv and all(isinstance(word, str) for word in argv)
+        assert prepared.shell(admin=True)[0] != argv
         (secret,) = prepared.binding().secrets
         prepared.stack.secrets.ensure([secret.name])
         value = prepared.stack.secrets.value(secret.name)
