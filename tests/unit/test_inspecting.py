@@ -120,6 +120,35 @@ def test_a_document_needs_a_folder(pipeline: Pipeline) -> None:
     assert (done.code, json.loads(done.stdout)["error"]) == (2, "--json without --out: the file is no JSON")
 
 
+# ---------------------------------------------------------------------------------------------------- maintenance
+
+
+def test_maintenance_is_put_on_and_taken_off_and_asked_for(pipeline: Pipeline) -> None:
+    assert pipeline.run("up").code == 0
+    said = [
+        pipeline.run("maintenance", *flag, "--json").document["maintenance"]
+        for flag in ((), ("--on",), (), ("--off",), ())
+    ]
+    assert said == [False, True, True, False, False]
+    assert "visitors get the site" in pipeline.run("maintenance").stdout
+    both = pipeline.run("maintenance", "--on", "--off", "--json")
+    assert (both.code, both.document["error"]) == (2, "--on and --off: one of them")
+
+
+def test_who_brings_something_to_visitors_is_told_that_they_do_not_see_it(pipeline: Pipeline) -> None:
+    line = "visitors get the maintenance page: inv maintenance --off"
+    assert line not in pipeline.run("deploy").stdout
+    pipeline.run("maintenance", "--on")
+    assert line in pipeline.run("status").stdout and line in pipeline.run("up").stdout
+    assert pipeline.run("up", "--json").document["maintenance"] is True
+    pipeline.change("worse")
+    pipeline.stack.runtime.broken["web.green.1"] = "it is worse"
+    failed = pipeline.run("deploy", "--json")
+    assert (failed.code != 0, failed.document["maintenance"]) == (True, True)
+    pipeline.run("maintenance", "--off")
+    assert "maintenance" not in pipeline.run("up", "--json").document
+
+
 # --------------------------------------------------------------------------------------------------------- shells
 
 

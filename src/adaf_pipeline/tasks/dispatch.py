@@ -17,6 +17,9 @@ from adaf_pipeline.tasks.console import Screen, console, open_screen, plan_json,
 from adaf_pipeline.tasks.task import error_json, print_error
 from adaf_pipeline.tasks.typed import as_typed
 
+TO_VISITORS = ("up", "deploy", "rollback", "promote")  # who did one of these thinks that visitors see it
+CLOSED = "visitors get the maintenance page: inv maintenance --off"
+
 
 def the_stack(name: str) -> Stack:
     """The stack of ``--stack``, ``ADAF_STACK``, or the nearest adaf.yaml."""
@@ -49,17 +52,22 @@ def dispatch(make: Callable[[Stack], Request], *, stack: str, json: bool, plan: 
         result = engine.run(request)
     finally:
         screen.close()
+    # or a deploy, also one that failed, would look like the end of it
+    closed = str(result.document.get("task", "")) in TO_VISITORS and opened.proxy.maintenance()
+    document = {**result.document, **({"maintenance": True} if closed else {})}
     if result.error is not None:
-        _failed(result.document, result.error, json)
+        if closed:
+            screen.line(CLOSED)
+        _failed(document, result.error, json)
     if json:
-        print_json(result.document)
+        print_json(document)
     else:
         if result.document.get("nothing"):
             screen.line(str(result.document["nothing"]))
         for line in result.lines:
             screen.line(line)
-        if result.document.get("url") and opened.proxy.maintenance():  # or a deploy would look like the end of it
-            screen.line("visitors get the maintenance page: inv maintenance --off")
+        if closed:
+            screen.line(CLOSED)
     return result
 
 
