@@ -22,7 +22,7 @@ from adaf_compose.observe import Container, containers
 from adaf_compose.peers import Peers, dns
 from adaf_compose.program import FOLDER, PROJECT, Program
 from adaf_compose.settings import Settings
-from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
+from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ServiceError
 from adaf_pipeline.event import Json
 from adaf_pipeline.host import places
 from adaf_pipeline.host.addresses import HOST, Addresses, free, holder
@@ -288,6 +288,12 @@ class Compose(Runtime):
     def package(self, artefact: Path, release: str, image: str, progress: Progress) -> Mapping[str, Json]:
         """An image on top of the service's own; the directory stays, and makes it anew when somebody deleted it."""
         return {"image": self.images.package(artefact, release, image, progress)}
+
+    def enter(self, service: str) -> tuple[str, ...]:
+        here = next((c for c in self.containers() if c.id == service and c.running), None)
+        if here is None:
+            raise ServiceError(f"{service} does not run", "inv up")
+        return self.program.inside(str(here.seen.id))
 
     def discard(self, release: str) -> None:
         self.images.discard(release)

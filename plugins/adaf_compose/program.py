@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,14 @@ class Program:
             f"docker compose {wanted} or newer: {', '.join(seen) or 'not found'}",
             "install the plugin docker-compose-plugin, or docker-compose of Debian 13; version 1 is another program",
         )
+
+    def inside(self, container: str) -> tuple[str, ...]:
+        """The beginning of a command line that runs a program in a container, on our terminal if there is one."""
+        docker = shutil.which("docker")
+        if docker is None:
+            raise PreconditionError("docker: program not found", "install the package docker-cli, or docker-ce-cli")
+        terminal = ("-t",) if os.isatty(0) else ()
+        return (docker, "--host", self.address, "exec", "-i", *terminal, container)
 
     def compose(self, file: Path, project: str, *words: str, sink: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start Compose on a file, printing to ``sink``; in a session of its own, so that a Ctrl-C is ours to handle."""

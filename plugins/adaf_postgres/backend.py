@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
-from adaf_pipeline.errors import AdafError
+from adaf_pipeline.errors import AdafError, PreconditionError
 from adaf_pipeline.roles import Binding, Database, Finding, Progress
 from adaf_pipeline.service import Ref, SecretUse, Services
-from adaf_postgres import accounts, migrations, server, settings, sqlfile
+from adaf_postgres import accounts, migrations, server, settings, sqlfile, within
 from adaf_postgres.client import ADMIN, APP, LockTimeoutError, blockers, connect, speaking, wait
 
 
@@ -94,6 +94,13 @@ class Postgres(Database):
 
     def shell(self, *, admin: bool = False) -> tuple[tuple[str, ...], Mapping[str, str]]:
         resolve = self.stack.runtime.resolve
+        try:
+            psql = resolve(Ref("binary", "", "psql"))
+        except PreconditionError:
+            entered = self.stack.runtime.enter(server.ID)
+            if entered is None:
+                raise
+            return (*entered, *within.psql(resolve, self.settings.database, admin=admin)), {}
         secret = self.stack.secrets.path(server.ADMIN_SECRET if admin else server.APP_SECRET)
         words = (
             str(secret),
@@ -101,7 +108,7 @@ class Postgres(Database):
             resolve(Ref("endpoint", "database", "primary", "port")),
             self.settings.database,
             ADMIN if admin else APP,
-            resolve(Ref("binary", "", "psql")),
+            psql,
         )
         return (sys.executable, "-I", str(Path(__file__).with_name("shell.py")), *words), {}
 

@@ -77,8 +77,18 @@ class Redis(Cache):
     def shell(self) -> tuple[tuple[str, ...], Mapping[str, str]]:
         launcher = (sys.executable, "-I", str(Path(__file__).with_name("shell.py")))
         secret = str(self.stack.secrets.path(server.ADMIN_SECRET))
-        cli = self.stack.runtime.resolve(Ref("binary", "", "redis-cli"))
-        return (*launcher, secret, cli, "-h", self._primary("host"), "-p", self._primary("port"), "--user", "admin"), {}
+        where = ("-h", self._primary("host"), "-p", self._primary("port"))
+        return (*launcher, secret, *self._client(), *where, "--user", "admin"), {}
+
+    def _client(self) -> tuple[str, ...]:
+        """The host's redis-cli, or the one that is where the server runs."""
+        try:
+            return (self.stack.runtime.resolve(Ref("binary", "", "redis-cli")),)
+        except PreconditionError:
+            entered = self.stack.runtime.enter(server.ID)
+            if entered is None:
+                raise
+            return (*entered, "redis-cli")
 
     def _primary(self, part: str) -> str:
         return self.stack.runtime.resolve(Ref("endpoint", "cache", "primary", part))

@@ -104,6 +104,13 @@ class Runtime(Role):
         remember of it: nothing, or ``{"image": "sha256:..."}``.
         """
 
+    def enter(self, service: str) -> tuple[str, ...] | None:
+        """The beginning of a command line that runs a program where a service runs, on this terminal.
+
+        None where that is this host: its own programs are to be used. ServiceError when the service does not run.
+        """
+        return None
+
     def discard(self, release: str) -> None:
         """Forget what ``package`` made, if anything is left of it: the directory itself is the core's."""
         return

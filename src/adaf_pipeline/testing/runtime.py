@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -301,6 +302,16 @@ class RuntimeContract:
             return
         assert names
         assert all((tmp_path / "out" / name).is_file() for name in names)
+
+    def test_a_program_runs_where_the_service_does(self, runtime: Runtime) -> None:
+        """`enter`: the beginning of a command line, or None."""
+        runtime.start((web(),), self.quiet)
+        entered = runtime.enter("contract.1")
+        if entered is not None:
+            done = subprocess.run([*entered, "sh", "-c", "echo $0 is here", "it"], capture_output=True, text=True)
+            assert (done.returncode, done.stdout.strip()) == (0, "it is here")
+            with pytest.raises(ServiceError):
+                runtime.enter("never.1")
 
     def test_rules_of_hardening_are_named_and_a_failed_one_has_a_hint(self, runtime: Runtime) -> None:
         """`security`: pure reads; () where there are no rules."""
