@@ -50,6 +50,7 @@ class FakeApp(App):
             name,
             "app",
             argv("app"),
+            image="python",
             ports=(Port("http"),),
             ready=Probe("http", http="/"),
             package=release,
@@ -58,7 +59,7 @@ class FakeApp(App):
         )
 
     def worker(self, name: str, command: tuple[str, ...], release: str) -> Service:
-        return Service(f"{self.name}.{name}.1", "worker", argv(*command), package=release)
+        return Service(f"{self.name}.{name}.1", "worker", argv(*command), image="python", package=release)
 
     def migrations(self, artefact: Path, release: str) -> Migrations:
         return Migrations(files=tuple(sorted((artefact / "migrations").glob("*.sql"))))

@@ -60,7 +60,7 @@ class FakeBalancer(Balancer):
         self._logs: list[MemoryLog] = []
 
     def services(self) -> Services:
-        return (Service("balancer.1", "balancer", argv("balancer"), ports=(Port("http"),)),)
+        return (Service("balancer.1", "balancer", argv("balancer"), image="haproxy", ports=(Port("http"),)),)
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:

@@ -24,7 +24,7 @@ class FakeCache(Cache):
         self._data: dict[str, tuple[str, float]] = {}  # value, monotonic time of its end
 
     def services(self) -> Services:
-        return (Service("cache.1", "cache", argv("fake-cache"), ports=(Port("redis"),)),)
+        return (Service("cache.1", "cache", argv("fake-cache"), image="redis", ports=(Port("redis"),)),)
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:

@@ -38,7 +38,7 @@ class FakeDatabase(Database):
         self.tables: set[str] = set()
 
     def services(self) -> Services:
-        return (Service("database.1", "database", argv("fake-database"), ports=(Port("postgres"),)),)
+        return (Service("database.1", "database", argv("fake-database"), image="postgres", ports=(Port("postgres"),)),)
 
     @property
     def endpoints(self) -> Mapping[str, Ref]:

@@ -31,7 +31,14 @@ class FakeProxy(Proxy):
 
     def services(self) -> Services:
         return (
-            Service("proxy.1", "proxy", argv("proxy"), ports=(Port("http", public=True),), start_after=("balancer",)),
+            Service(
+                "proxy.1",
+                "proxy",
+                argv("proxy"),
+                image="nginx",
+                ports=(Port("http", public=True),),
+                start_after=("balancer",),
+            ),
         )
 
     def url(self) -> str:
