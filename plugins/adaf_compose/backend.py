@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from adaf_compose import logs, networks
-from adaf_compose.content import content, folder
+from adaf_compose.content import content
 from adaf_compose.doctor import doctor
 from adaf_compose.document import FILE, document, dump, load
 from adaf_compose.entry import LABEL, Entry, entry, rendered_of
 from adaf_compose.images import SHIPPED, Images
+from adaf_compose.kept import kept
 from adaf_compose.launch import Launch, lay_content
 from adaf_compose.observe import Container, containers
 from adaf_compose.peers import Peers, dns
@@ -328,11 +329,7 @@ class Compose(Runtime):
         return logs.read(self, service, lines, follow=follow)
 
     def kept(self) -> Iterable[Kept]:
-        for name in (FILE, "volumes", "delivered", "logs", "ports.json", "checkout", "checkout.id"):
-            yield Kept("data" if name == "volumes" else "records", name, self.state / name)
-        for name in sorted({folder(service) for service in self.peers.services.values()} | self.entries().keys()):
-            if (self.state / name).is_dir():
-                yield Kept("records", name, self.state / name)
+        return kept(self)
 
     def doctor(self) -> Iterable[Finding]:
         return doctor(self)
