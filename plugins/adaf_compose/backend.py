@@ -72,7 +72,7 @@ class Compose(Runtime):
     @cached_property
     def images(self) -> Images:
         folder = self.stack.checkout / self.settings.images if self.settings.images else SHIPPED
-        return Images(self.program, folder, self.settings.bases, self.project)
+        return Images(self.program, folder, self.settings.bases, self.project, self.state / "images")
 
     @cached_property
     def addresses(self) -> Addresses:

@@ -15,18 +15,21 @@ import yaml
 
 from adaf_compose.program import Program
 from adaf_pipeline.errors import PreconditionError, ServiceError
+from adaf_pipeline.host import places
 from adaf_pipeline.roles import Progress
 
 SHIPPED = Path(__file__).with_name("dockerfiles")
 BASES = "bases.yaml"
 OWNER = "adaf"  # of names on this host; no registry is asked for them
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # the engine's own, around what went to stderr
 
 
 class Images:
-    """``folder``: one folder for each image, by name; ``bases``: build arguments. ``stack``: whose releases these are."""
+    """``folder``: one folder for each image, by name; ``bases``: build arguments. ``stack``: whose releases these are;
+    ``said``: where a build that failed leaves all that it printed."""
 
-    def __init__(self, program: Program, folder: Path, bases: Mapping[str, str], stack: str) -> None:
-        self.program, self.folder, self.bases, self.stack = program, folder, dict(bases), stack
+    def __init__(self, program: Program, folder: Path, bases: Mapping[str, str], stack: str, said: Path) -> None:
+        self.program, self.folder, self.bases, self.stack, self.said = program, folder, dict(bases), stack, said
         self._tags: dict[str, str] = {}
 
     def tag(self, name: str) -> str:
@@ -78,14 +81,14 @@ class Images:
                 context.seek(0)
                 self._build(tag, fileobj=context, custom_context=True)
         with self.program.asking():
-            return str(self.program.client.images.get(tag).id)
+            return str(self.program.looking.images.get(tag).id)
 
     def there(self, tag: str) -> bool:
         from docker.errors import ImageNotFound
 
         with self.program.asking():
             try:
-                self.program.client.images.get(tag)
+                self.program.looking.images.get(tag)
             except ImageNotFound:
                 return False
         return True
@@ -108,18 +111,26 @@ class Images:
                     self.discard(tag.rpartition(":")[2])
 
     def _build(self, tag: str, **how: Any) -> None:
-        from docker.errors import BuildError
+        from docker.errors import APIError, BuildError
 
+        file = self.said / f"{tag.rpartition('/')[2].partition(':')[0]}.log"
         with self.program.asking():
             try:
                 self.program.client.images.build(tag=tag, rm=True, forcerm=True, **how)
+            except APIError as exc:  # a Dockerfile that it does not understand
+                raise _failed(tag, str(exc.explanation or exc)) from exc
             except BuildError as exc:
-                said = [str(part.get("stream", "")).rstrip() for part in exc.build_log]
-                raise ServiceError(
-                    f"image {tag}: cannot be built: {exc.msg}",
-                    "mend its Dockerfile or runtime: bases:, then the same again",
-                    detail=[line for line in said if line][-15:],
-                ) from exc
+                told = _COLOUR.sub("", "".join(str(part.get("stream", "")) for part in exc.build_log))
+                lines = [line for line in told.splitlines() if line]
+                places.write(file, "\n".join([*lines, str(exc.msg), ""]), mode=0o600)
+                raise _failed(tag, str(exc.msg), file, lines[-15:]) from exc
+        file.unlink(missing_ok=True)
+
+
+def _failed(tag: str, reason: str, said: Path | None = None, detail: Iterable[str] = ()) -> ServiceError:
+    look = f"{said} has the whole build; " if said else ""
+    hint = f"{look}mend its Dockerfile or runtime: bases:, then the same again"
+    return ServiceError(f"image {tag}: cannot be built: {' '.join(reason.split())}", hint, detail=[*detail])
 
 
 def _roots(entry: tarfile.TarInfo) -> tarfile.TarInfo:

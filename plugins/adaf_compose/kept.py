@@ -15,7 +15,7 @@ from adaf_pipeline.roles import Kept
 if TYPE_CHECKING:
     from adaf_compose.backend import Compose
 
-OWN = (FILE, "volumes", "delivered", "logs", "ports.json", "checkout", "checkout.id")
+OWN = (FILE, "volumes", "delivered", "logs", "images", "ports.json", "checkout", "checkout.id")
 JOB = ".job-*.yml"  # the file of one job, while it runs
 GONE = "no such service any more"
 KILLED = "left by a run that was killed"

@@ -16,7 +16,7 @@ from adaf_pipeline.errors import PreconditionError
 
 
 def made(folder: Path = SHIPPED, **bases: str) -> Images:
-    return Images(cast(Any, None), folder, bases, "shop")
+    return Images(cast(Any, None), folder, bases, "shop", Path("/nowhere"))
 
 
 def test_each_of_ours_names_its_base_first_and_a_number_as_its_user() -> None:
