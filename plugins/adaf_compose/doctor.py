@@ -20,6 +20,7 @@ def doctor(runtime: Compose) -> Iterator[Finding]:
     """The engine, Compose, the images, the disk."""
     program = runtime.program
     try:
+        _ = runtime.state  # only root has it; to anybody else the engine would seem dead
         with program.asking():
             version, info = program.looking.version(), program.looking.info()
         yield Finding(

@@ -9,13 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from adaf_compose.backend import Compose
 from adaf_compose.launch import ordered
 from adaf_compose.logs import split
 from adaf_compose.observe import Container
 from adaf_compose.program import OLDEST, Program, _numbers
+from adaf_compose.settings import Settings
 from adaf_pipeline.errors import PluginError, PreconditionError
 from adaf_pipeline.process import Completed
 from adaf_pipeline.testing.runtime import web
+from adaf_pipeline.testing.stack import fake_stack
 
 
 def container(probe: list[str], **state: object) -> Container:
@@ -74,3 +77,10 @@ def test_version_one_alone_is_refused_with_its_name(said: str, monkeypatch: pyte
     with pytest.raises(PreconditionError, match=r"docker compose 2\.20 or newer: docker-compose is .*1\.29") as refused:
         _ = Program().argv
     assert "version 1 is another program" in refused.value.hint
+
+
+def test_who_is_not_root_is_told_so_before_the_engine_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere")
+    monkeypatch.setattr("adaf_compose.backend.os.geteuid", lambda: 1000)
+    (found,) = Compose(Settings(), fake_stack(tmp_path, "name: shop\n")).doctor()
+    assert not found.ok and "only root may run it" in found.what and found.hint.startswith("sudo inv")
