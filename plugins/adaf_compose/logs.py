@@ -51,15 +51,17 @@ def _said(runtime: Compose, container: Container, **how: Any) -> Iterator[str]:
 
 def _next_ones(runtime: Compose, container: Container) -> Iterator[str]:
     """Whoever follows a service wants what its next container says, or the same one after its restart."""
-    before, ended = container, int(time.time())
+    before, heard = container, time.time()
     while True:
         time.sleep(LOOK)
         now = next((c for c in runtime.containers() if c.id == container.id and c.running), None)
         if now is None:
             continue
         again = now.seen.id == before.seen.id
-        yield from _said(runtime, now, follow=True, **({"since": ended} if again else {}))
-        before, ended = now, int(time.time())
+        # the engine knows exactly when it ended, but of its last run alone; it may have had more than one meanwhile
+        since = {"since": min(heard, now.ended or heard)} if again else {}
+        yield from _said(runtime, now, follow=True, **since)
+        before, heard = now, time.time()
 
 
 def split(chunks: Iterable[bytes]) -> Iterator[str]:

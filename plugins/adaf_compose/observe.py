@@ -52,6 +52,11 @@ class Container:
         """Unix seconds of its last start; 0 = never."""
         return _unix(self.state.get("StartedAt", ""))
 
+    @property
+    def ended(self) -> float:
+        """Unix seconds of its last end, also when it runs again; 0 = never."""
+        return _unix(self.state.get("FinishedAt", ""))
+
     def address(self, network: str) -> str:
         """Its IP address on a network of the stack, or ""."""
         found = self.seen.attrs["NetworkSettings"]["Networks"]
@@ -83,7 +88,7 @@ class Container:
             if reason and self.restarts:
                 reason += f"; it ended {self.restarts} times since its start"
         elif wanted:
-            reason = f"ended with exit code {code} {max(0, round(time.time() - _unix(state['FinishedAt'])))} s ago"
+            reason = f"ended with exit code {code} {max(0, round(time.time() - self.ended))} s ago"
         else:
             reason = "stopped" if self.since else "was never started"
         return Observed(
@@ -131,4 +136,4 @@ def _unix(text: str) -> float:
     """Seconds; 0 for the engine's "never"."""
     if not text or text.startswith("0001"):
         return 0.0
-    return datetime.datetime.fromisoformat(text[:19] + "+00:00").timestamp()
+    return datetime.datetime.fromisoformat(text).timestamp()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from driving import Pipeline, until
 from engines import docker
-from prod import Prod, by_hand, visited
+from prod import BASE, Prod, by_hand, visited
 
 SWITCHES = 4  # the bench does twenty
 SEED = 5
@@ -80,6 +80,27 @@ def test_who_follows_a_log_reads_on_in_the_next_container(prod: Prod) -> None:
             happens()
             until(lambda: any("listens on" in line for line in heard), what="its first words")
     prod.whole()
+
+
+def test_who_follows_a_log_hears_each_line_once(prod: Prod) -> None:
+    """Of a container that ends again and again, within the same second."""
+    counting = "n=$(cat /n || echo 0); echo $n; echo $((n + 1)) >/n; sleep 0.4"
+    labels = (f"--label=com.docker.compose.project={prod.name}", "--label=adaf.service=count.1")
+    made = docker("run", "-d", "--restart=always", *labels, BASE, "sh", "-c", counting)
+    heard: list[str] = []
+    try:
+        with prod.opened() as stack:
+
+            def listen() -> None:
+                for line in stack.runtime.logs("count.1", 99, follow=True):
+                    if line.isdigit():
+                        heard.append(line)
+
+            threading.Thread(target=listen, daemon=True).start()
+            until(lambda: len(heard) > 5)
+    finally:
+        docker("rm", "-f", made)
+    assert heard == [str(number) for number in range(len(heard))]
 
 
 def test_secrets_that_nobody_asks_for_any_more_go_and_owners_are_mended(prod: Prod) -> None:

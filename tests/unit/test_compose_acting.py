@@ -47,7 +47,7 @@ def test_a_socket_is_below_the_stacks_directory_on_the_host() -> None:
 
 def test_a_container_that_never_started_has_no_age() -> None:
     assert container([], StartedAt="0001-01-01T00:00:00Z").since == 0
-    assert container([]).since == 1767323045
+    assert container([]).since == 1767323045.678901
 
 
 def test_whoever_is_asked_is_first_and_a_circle_is_a_plugins_fault() -> None:
