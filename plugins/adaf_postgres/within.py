@@ -19,7 +19,7 @@ trap 'exit 129' HUP
 trap 'exit 143' TERM
 trap '' INT
 printf '*:*:*:*:%s\\n' "$(cat "$1")" >"$file"
-PGPASSFILE=$file PGOPTIONS="-c role=$2" PGCONNECT_TIMEOUT=5 psql -h 127.0.0.1 -p "$3" -U "$4" -d "$5"
+PGPASSFILE=$file PSQL_HISTORY=/dev/null PGOPTIONS="-c role=$2" PGCONNECT_TIMEOUT=5 psql -h 127.0.0.1 -p "$3" -U "$4" -d "$5"
 """
 
 Resolve = Callable[[Ref, Literal["peer"]], str]
