@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+STAMP = len("2026-11-27 10:32:13.015512345  ")  # what s6-log puts before each line
 PATIENCE = 50  # looks, 10 ms apart, at a rotation that does not end: its logger was killed
 
 
@@ -32,7 +33,7 @@ class Log:
             yield from self._tail(lines)
             if follow:
                 yield from self._follow()
-            elif self._part and lines:
+            elif len(self._part) > STAMP and lines:  # the end of a log that was cut off; a time alone says nothing
                 yield _text(self._part)
         finally:
             if self._file is not None:

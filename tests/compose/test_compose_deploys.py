@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from driving import Pipeline, until
@@ -60,17 +62,27 @@ def test_a_rollback_makes_an_image_that_somebody_deleted_anew(prod: Prod) -> Non
     assert docker("image", "ls", "-q", f"adaf/{prod.name}:{first}")
 
 
+@contextlib.contextmanager
+def follower(prod: Prod, service: str, lines: int) -> Iterator[list[str]]:
+    """What `inv logs --follow` printed so far, for as long as the block lasts."""
+    heard: list[str] = []
+    child = prod.start("logs", f"--service={service}", f"--lines={lines}", "--follow")
+    stdout = child.stdout
+    assert stdout is not None
+    reader = threading.Thread(target=lambda: heard.extend(line.rstrip("\n") for line in stdout))
+    reader.start()
+    try:
+        yield heard
+    finally:
+        child.kill()
+        reader.join()
+        child.communicate()
+
+
 def test_who_follows_a_log_reads_on_in_the_next_container(prod: Prod) -> None:
     """Of the same service: killed by the host and started by the engine, then made anew by `up`."""
     service = f"web.{prod.live()[1]}.1"
-    heard: list[str] = []
-    with prod.opened() as stack:
-
-        def follow() -> None:
-            for line in stack.runtime.logs(service, 1, follow=True):
-                heard.append(line)
-
-        threading.Thread(target=follow, daemon=True).start()  # it ends with this process
+    with follower(prod, service, 1) as heard:
         until(lambda: bool(heard))
         for happens in (
             lambda: os.kill(prod.pid(service), signal.SIGKILL),
@@ -87,20 +99,13 @@ def test_who_follows_a_log_hears_each_line_once(prod: Prod) -> None:
     counting = "n=$(cat /n || echo 0); echo $n; echo $((n + 1)) >/n; sleep 0.4"
     labels = (f"--label=com.docker.compose.project={prod.name}", "--label=adaf.service=count.1")
     made = docker("run", "-d", "--restart=always", *labels, BASE, "sh", "-c", counting)
-    heard: list[str] = []
     try:
-        with prod.opened() as stack:
-
-            def listen() -> None:
-                for line in stack.runtime.logs("count.1", 99, follow=True):
-                    if line.isdigit():
-                        heard.append(line)
-
-            threading.Thread(target=listen, daemon=True).start()
-            until(lambda: len(heard) > 5)
+        with follower(prod, "count.1", 99) as heard:
+            until(lambda: sum(line.isdigit() for line in heard) > 5)
     finally:
         docker("rm", "-f", made)
-    assert heard == [str(number) for number in range(len(heard))]
+    numbers = [line for line in heard if line.isdigit()]
+    assert numbers == [str(number) for number in range(len(numbers))]
 
 
 def test_secrets_that_nobody_asks_for_any_more_go_and_owners_are_mended(prod: Prod) -> None:
