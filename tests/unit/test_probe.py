@@ -41,6 +41,12 @@ def test_paths_and_cookie_are_settings() -> None:
     assert b"Cookie: v=" in wire("GET", True, settings)
 
 
+def test_headers_of_the_edge_are_sent_by_every_request() -> None:
+    settings = ProbeSettings(headers={"X-Pass": "of the day"})
+    for method, kept in (("GET", True), ("GET", False), ("POST", True), ("POST", False)):
+        assert b"\r\nX-Pass: of the day\r\n" in wire(method, kept, settings)
+
+
 @pytest.mark.parametrize(
     ("url", "settings"),
     [
@@ -48,6 +54,7 @@ def test_paths_and_cookie_are_settings() -> None:
         ("127.0.0.1:80", ProbeSettings()),
         ("http://127.0.0.1", ProbeSettings(get=("/a b",))),
         ("http://127.0.0.1", ProbeSettings(cookie="a\r\nb")),
+        ("http://127.0.0.1", ProbeSettings(headers={"X-Pass": "a\r\nb"})),
     ],
 )
 def test_what_could_never_work_is_refused_at_once(url: str, settings: ProbeSettings) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
+import pytest
+from deploy_world import FAST, World, deploy
+
+from adaf_pipeline.service import Ref
+from adaf_pipeline.testing.balancer import FakeBalancer
+from adaf_pipeline.testing.stack import fake_stack
+from adaf_pipeline.workflows import probe
 from adaf_pipeline.workflows.receipt import Result
 from adaf_pipeline.workflows.watch import Watch
 
@@ -33,3 +42,23 @@ def test_a_step_that_is_held_for_hours_counts_each_probe_once() -> None:
     seen.append(Once(200.0, "GET", "fresh", 0, "closed", 0.01, "", None, "x"))
     seen.append(Once(200.0, "POST", "fresh", 200, "", 0.01, "new", 2, "y"))
     assert watch._probes() == {"sent": 2502, "lost": 1, "duplicated": 1}
+
+
+def test_only_the_probes_that_go_through_the_edge_carry_its_pass(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Warm-up goes straight to the processes of a release: it could keep the pass, and skip every limit with it."""
+    stack = fake_stack(tmp_path, FAST.replace("warmup: 0,", "warmup: 0.01,"))
+    world.balancer = cast(FakeBalancer, stack.balancer)
+    sent: dict[str, Mapping[str, str]] = {}
+    made = probe.ProbeStream.__init__  # of the stand-in
+
+    def remember(stream: probe.ProbeStream, url: str, settings: probe.ProbeSettings, **more: Any) -> None:
+        sent[url] = settings.headers
+        made(stream, url, settings, **more)
+
+    monkeypatch.setattr(probe.ProbeStream, "__init__", remember)
+    monkeypatch.setattr(type(stack.proxy), "pass_for_probes", lambda _proxy: {"X-Pass": "of the day"})
+    assert deploy(stack).document["ok"]
+    straight = f"http://{stack.runtime.resolve(Ref('instance', 'web.blue.1', 'http'))}"
+    assert sent == {straight: {}, stack.proxy.url(): {"X-Pass": "of the day"}}

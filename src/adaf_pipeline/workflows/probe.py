@@ -36,7 +36,7 @@ class ProbeSettings:
     """``in_flight`` bounds what has no answer yet; 0 = 1.2 x rate x timeout, which the schedule cannot reach.
 
     A request that would exceed a smaller bound is not sent and counts as lost (``unsent``): the visitor it stands for
-    would have waited behind all of those.
+    would have waited behind all of those. ``headers`` are the proxy's ``pass_for_probes()``: for its address alone.
     """
 
     rate: float = 50.0  # requests/s
@@ -72,7 +72,9 @@ class ProbeStream:
             asked = [("GET", path) for path in self.settings.get] + [("POST", self.settings.post or "/")]
             self._messages = {(m, p, k): self._message(m, p, k, parts.netloc) for m, p in asked for k in (True, False)}
         except h11.LocalProtocolError as exc:
-            raise ConfigError(f"probe stream: path or cookie name: {exc}", "write paths quoted, as in a URL") from exc
+            raise ConfigError(
+                f"probe stream: path, cookie name or header: {exc}", "write paths quoted, as in a URL"
+            ) from exc
         self._results: list[Result] = []
         self._kept: dict[int, socket.socket] = {}  # idle keep-alive connections by their turn
         self._active = 0
