@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +22,15 @@ READY = "/_adaf/balancer"
 REQUEST_KB = 96  # of one in flight: haproxy's two buffers a side, and the kernel's of both sockets
 OWN_MB = 64
 TEMPLATES = Path(__file__).parent / "templates"
+PAGES = ("no-release.html", "away.html")
+
+
+def policy() -> str:
+    """The Content-Security-Policy of our pages: nothing but their styles, known by their hashes."""
+    styles = re.findall("<style>(.*?)</style>", "".join((TEMPLATES / page).read_text() for page in PAGES), re.DOTALL)
+    hashes = {base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() for style in styles}
+    allowed = " ".join(f"'sha256-{known}'" for known in sorted(hashes))
+    return f"default-src 'none'; style-src {allowed}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def servers(app: str, replicas: int) -> Text:
@@ -51,6 +63,8 @@ def configuration(settings: Settings, app: str, replicas: int, names: str) -> Te
         "socket": ("unix@", Ref("instance", ID, "http", "path")),
         "again": ("unix@", Ref("instance", ID, "again", "path")),
         "page": Ref("path", ID, "no-release.html"),
+        "away": Ref("path", ID, "away.html"),
+        "headers": f'hdr Retry-After 5 hdr Cache-Control no-store hdr Content-Security-Policy "{policy()}"',
         "probe": READY,
         "resolvers": location.resolvers(names) if names else (),
         "servers": ((location.DEFAULTS,) if names else ()) + servers(app, replicas),
@@ -83,7 +97,7 @@ def service(settings: Settings, app: str, replicas: int, names: str = "") -> Ser
         image="haproxy",
         files=(
             File("haproxy.cfg", configuration(settings, app, replicas, names)),
-            File("no-release.html", text((TEMPLATES / "no-release.html").read_text())),
+            *(File(page, text((TEMPLATES / page).read_text())) for page in PAGES),
             File(FILE, text(statement(NOTHING_LIVE)), mode=0o644, initial=True, volume=CONTROL),
         ),
         volumes=(Volume(CONTROL), Volume(EDGE, persistent=False, shared=True)),

@@ -119,6 +119,20 @@ def test_without_the_balancer_the_edge_says_so_with_the_request_id(lab: Lab) -> 
     assert ask(lab).status == 200
 
 
+def test_without_a_process_that_answers_the_balancer_says_so_with_the_request_id(lab: Lab) -> None:
+    for colour in ("blue", "green"):
+        lab.app.down(colour)
+    answer = ask(lab, headers={"X-Request-Id": "nobody-works"})
+    for colour in ("blue", "green"):
+        lab.app.up(colour)
+    assert (answer.status, answer.header("retry-after")) == (503, "5")
+    assert b"cannot be reached right now" in answer.body and b"nobody-works" in answer.body
+    style = re.findall(b"<style>(.*?)</style>", answer.body, re.DOTALL)[0]
+    known = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    assert f"style-src 'sha256-{known}';" in answer.header("content-security-policy")
+    assert ask(lab).status == 200
+
+
 def test_streams_arrive_as_they_are_written(lab: Lab) -> None:
     with lab.connect("proxy.1", unix=False) as link:
         begun = time.monotonic()
