@@ -77,12 +77,12 @@ def enter(handle: int) -> None:
 
 
 def base(tag: str) -> None:
-    """Make a Debian that images are built on, if it is not there: by `ci/base`, from packages, without a registry."""
+    """Make the Debian that its tag names, if it is not there: by `ci/base`, from packages, without a registry."""
     if not docker("image", "ls", "-q", tag):
         if shutil.which("mmdebstrap") is None:
             words = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "mmdebstrap"]
             subprocess.run(words, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, capture_output=True)
-        done = subprocess.run([ROOT / "ci" / "base", "bookworm", tag], capture_output=True, text=True)
+        done = subprocess.run([ROOT / "ci" / "base", tag.rpartition(":")[2], tag], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import subprocess
 import time
@@ -20,7 +21,8 @@ from adaf_pipeline.stack import Stack, open_stack
 from adaf_pipeline.workflows.probe import ProbeSettings, ProbeStream
 from adaf_pipeline.workflows.receipt import Result
 
-BASE = "adaf-test/base:bookworm"  # what `ci/base` makes and these tests build on
+SUITE = os.environ.get("ADAF_TEST_BASE", "bookworm")  # or trixie
+BASE = f"adaf-test/base:{SUITE}"  # what `ci/base` makes and these tests build on
 RATE, TIMEOUT = 100.0, 2.0  # requests/s, s: a visitor of these tests has little patience
 APPS = "apps: {web: {use: python, path: app, environment: {LEDGER: cache}}}\n" + UNLIMITED
 OVERLAY = """\
