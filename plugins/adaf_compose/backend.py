@@ -23,7 +23,7 @@ from adaf_compose.observe import Container, containers
 from adaf_compose.peers import Peers, dns
 from adaf_compose.program import FOLDER, PROJECT, Program
 from adaf_compose.settings import Settings
-from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError, ServiceError
+from adaf_pipeline.errors import AdafError, ConfigError, PluginError, PreconditionError, ServiceError
 from adaf_pipeline.event import Json
 from adaf_pipeline.host import places
 from adaf_pipeline.host.addresses import HOST, Addresses, free, holder
@@ -204,6 +204,10 @@ class Compose(Runtime):
         self._given |= {service.id: service for service in services}
         seen, found = {c.id: c for c in self.containers()}, []
         for service in services:
+            if not service.image:
+                raise PluginError(
+                    f"{service.id}: no image to run it in", "its plugin gives the Service one, by name or by digest"
+                )
             here = seen.get(service.id)
             if service.job:
                 found.append(Change(service.id, "start", "runs once"))

@@ -57,6 +57,13 @@ def test_whoever_is_asked_is_first_and_a_circle_is_a_plugins_fault() -> None:
         ordered((late, replace(early, start_after=("late.1",))))
 
 
+def test_a_service_that_names_no_image_is_its_plugins_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Compose(Settings(), fake_stack(tmp_path))
+    monkeypatch.setattr(runtime, "containers", list)
+    with pytest.raises(PluginError, match=r"^plain\.1: no image to run it in"):
+        runtime.changes((replace(web("plain.1"), image=""),))
+
+
 def test_lines_are_whole_however_the_engine_cuts_them() -> None:
     assert list(split([b"one\ntw", b"o\n", b"\xffthree"])) == ["one", "two", "\ufffdthree"]
 
