@@ -122,7 +122,7 @@ def test_without_the_balancer_the_edge_says_so_with_the_request_id(lab: Lab) -> 
 def test_without_a_process_that_answers_the_balancer_says_so_with_the_request_id(lab: Lab) -> None:
     for colour in ("blue", "green"):
         lab.app.down(colour)
-    answer = ask(lab, headers={"X-Request-Id": "nobody-works"})
+    answer = ask(lab, headers={"X-Request-Id": "nobody-works"}, method="POST")  # on a connection of its own
     for colour in ("blue", "green"):
         lab.app.up(colour)
     assert (answer.status, answer.header("retry-after")) == (503, "5")
