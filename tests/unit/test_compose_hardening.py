@@ -38,7 +38,11 @@ def case(
     service = service or STACK.get(posture.subject, NOBODY)
     settings = settings or Settings()
     tiers = networks.joined(service, peers(service), settings) if service.id else ()
-    return Case(posture, service, settings, state, frozenset(tiers), SECRETS)
+    known = peers(service)
+    public = frozenset(known.number(service, port.name) for port in service.ports if port.public)
+    mounts = {each.subject: frozenset(m.source for m in each.mounts) for each in planned(document(state))}
+    own = mounts.get(posture.subject, frozenset())
+    return Case(posture, service, settings, state, frozenset(tiers), public, own, SECRETS)
 
 
 def failed(found: Case, waivers: tuple[Waiver, ...] = ()) -> list[Checked]:
@@ -68,6 +72,7 @@ def at(value: Any, state: PurePath) -> Any:
 def state(tmp_path: Path) -> PurePath:
     """Of a stack that has one file too many."""
     (tmp_path / "single").touch()
+    (tmp_path / "elsewhere").symlink_to("/mnt")
     return PurePath(tmp_path)
 
 

@@ -14,7 +14,7 @@ WILDCARDS = ("", "0.0.0.0", "::")
 ENGINES = ("docker.sock", "containerd.sock", "podman.sock", "buildkitd.sock", "crio.sock")
 SYSTEM = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/docker", "/var/run")
 SHORTEST = 8  # of a value that is looked for: shorter ones are found everywhere
-_TELLING = re.compile(r"(?i)(pass(wd|word|phrase)?|secret|token|credentials?|(api|private|access)_?key)(_|$)")
+_TELLING = re.compile(r"(?i)(pass(wd|word|phrase)?|pwd|auth|secret|token|credentials?|(api|private|access)_?key)(_|$)")
 _URL = re.compile(r"\b[\w+.-]+://[^/\s:@]*:[^/\s@]+@")
 
 
@@ -34,13 +34,11 @@ def joined(case: Case) -> str:
     "H18", "only what is for visitors is published, on a stated address", "runtime: address: names one; no other ports:"
 )
 def published(case: Case) -> str:
-    public = any(port.public for port in case.service.ports)
     for port in case.posture.published:
-        if not public:
+        if port.target not in case.public:
             return f"publishes port {port.target}" if port.target else "publishes every port of its image"
         if port.address in WILDCARDS:
-            which = f"port {port.target}" if port.target else "every port of its image"
-            return f"{which} is published on every address of the host"
+            return f"port {port.target} is published on every address of the host"
         if port.address != case.settings.address:
             return f"port {port.target} is published on {port.address}, not on {case.settings.address}"
     return ""
@@ -62,7 +60,9 @@ def system(case: Case) -> str:
 
 
 @rule(
-    "H20", "mounts are directories of the stack: no single file, no volume without an owner", "a volume of its Service"
+    "H20",
+    "mounts are its own directories of the stack: no single file, no volume without an owner",
+    "a volume of its Service",
 )
 def owned(case: Case) -> str:
     for mount in case.posture.mounts:
@@ -73,6 +73,8 @@ def owned(case: Case) -> str:
             return f"{source} is not below {case.state}"
         if mount.file:
             return f"{mount.target} is a single file: it stays the old one when a new one is written"
+        if mount.source not in case.mounts:
+            return f"{source} is none of its own"
         if "shared" in mount.propagation or "slave" in mount.propagation:
             return f"{mount.target} passes mounts on ({mount.propagation})"
     return ""
@@ -104,7 +106,11 @@ def delivered(case: Case) -> str:
     return ""
 
 
-@rule("H23", "no secret in its environment, command or labels", "a secret of its Service is a file in /run/secrets")
+@rule(
+    "H23",
+    "no secret in its environment, command, health check or labels",
+    "a secret of its Service is a file in /run/secrets",
+)
 def told(case: Case) -> str:
     found = case.posture
     for name, value in sorted(found.environment.items()):
@@ -112,7 +118,11 @@ def told(case: Case) -> str:
             return f"{name} is in its environment"
         if _given_away(value, case.secrets):
             return f"the value of {name} is or has a secret"
-    return "its command or a label has a secret" if any(_given_away(w, case.secrets) for w in found.words) else ""
+    return (
+        "its command, health check or a label has a secret"
+        if any(_given_away(w, case.secrets) for w in found.words)
+        else ""
+    )
 
 
 @rule(

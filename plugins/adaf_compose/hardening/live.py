@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from adaf_compose.entry import LABEL
 from adaf_compose.hardening.posture import Delivered, Mount, Network, Posture, Published, capability, option
 from adaf_compose.peers import SECRETS
 
+GRACE = 10  # s, the engine's, of a container that asks for none
 _SPACES = {"PidMode": "pid", "IpcMode": "ipc", "UTSMode": "uts", "UsernsMode": "userns_mode", "CgroupnsMode": "cgroup"}
 
 
@@ -43,15 +45,21 @@ def live(
         restart=host["RestartPolicy"].get("Name") or "no",
         init=bool(host.get("Init")),
         stop_signal=config.get("StopSignal") or "",
-        stop_grace=float(config.get("StopTimeout") or 0),
+        stop_grace=float(GRACE if config.get("StopTimeout") is None else config["StopTimeout"]),
         networks=tuple(_networks(seen, project, networks)),
         published=tuple(_published(host)),
         mounts=mounts,
         delivered=tuple(d for m in mounts if m.target == SECRETS for d in _delivered(Path(m.source))),
         image=config.get("Image") or "",
         environment=dict(line.split("=", 1) for line in config.get("Env") or () if "=" in line),
-        words=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()), *labels.values()),
+        words=tuple(_words(config, labels)),
     )
+
+
+def _words(config: Mapping[str, Any], labels: Mapping[str, str]) -> Iterator[str]:
+    for said in (config.get("Entrypoint"), config.get("Cmd"), (config.get("Healthcheck") or {}).get("Test")):
+        yield from said or ()
+    yield from labels.values()
 
 
 def _memory(seen: Mapping[str, Any]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -69,7 +77,7 @@ def _options(host: Mapping[str, Any], engine: Iterable[str]) -> Iterator[str]:
         profiles = [line for line in engine if line.startswith("name=seccomp")]
         if engine and (not profiles or "profile=unconfined" in profiles[0]):
             yield "seccomp=unconfined"
-    if host.get("MaskedPaths") == [] and not host.get("Privileged"):
+    if [] in (host.get("MaskedPaths"), host.get("ReadonlyPaths")) and not host.get("Privileged"):
         yield "systempaths=unconfined"
 
 
@@ -84,6 +92,8 @@ def _beyond(host: Mapping[str, Any]) -> Iterator[str]:
         yield f"network_mode: {host['NetworkMode']}"
     for device in host.get("Devices") or ():
         yield f"device {device['PathOnHost']}"
+    for allowed in host.get("DeviceCgroupRules") or ():
+        yield f"devices {allowed}"
     for asked in host.get("DeviceRequests") or ():
         yield f"device {asked.get('Driver') or 'requested'}"
 
@@ -101,7 +111,8 @@ def _networks(seen: Mapping[str, Any], project: str, known: Mapping[str, Mapping
         if name in ("none", "host"):  # nothing, or beyond
             continue
         internal = bool(known.get(joined.get("NetworkID") or "", {}).get("Internal"))
-        yield Network(name.removeprefix(f"{project}_"), internal)
+        ours = name.startswith(f"{project}_")
+        yield Network(name.removeprefix(f"{project}_") if ours else f"{name} of somebody else", internal)
 
 
 def _published(host: Mapping[str, Any]) -> Iterator[Published]:
@@ -115,8 +126,8 @@ def _published(host: Mapping[str, Any]) -> Iterator[Published]:
 def _mounts(found: Iterable[Mapping[str, Any]]) -> Iterator[Mount]:
     for mount in found:
         if mount["Type"] != "tmpfs":
-            source = mount.get("Source", "")
             bind = mount["Type"] == "bind"
+            source = os.path.realpath(mount["Source"]) if bind else mount.get("Source", "")
             single = bind and Path(source).exists() and not Path(source).is_dir()
             yield Mount(
                 mount["Type"],

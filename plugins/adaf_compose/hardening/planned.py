@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
@@ -18,7 +19,7 @@ _INTERPOLATED = re.compile(r"\$(?:(\$)|\{\w+:-([^}]*)\})")
 def planned(document: Mapping[str, Any]) -> Iterator[Posture]:
     """Every service of the file. ``document``: as ``document.load`` gives it; ``x-adaf`` says where it lies."""
     networks = document.get("networks") or {}
-    folder = PurePath(document["x-adaf"]["state"])
+    folder = PurePath(os.path.realpath(document["x-adaf"]["state"]))
     for name, made in document["services"].items():
         yield _posture(name, _plain(made), networks, folder)
 
@@ -56,7 +57,7 @@ def _posture(name: str, made: Mapping[str, Any], networks: Mapping[str, Any], fo
         restart=str(made.get("restart", "no")),
         init=bool(made.get("init")),
         stop_signal=str(made.get("stop_signal", "")),
-        stop_grace=_seconds(str(made.get("stop_grace_period", "0s"))),
+        stop_grace=_seconds(str(made.get("stop_grace_period", "10s"))),
         networks=tuple(_network(n, networks) for n in _joined(made)),
         published=tuple(_published(port) for port in made.get("ports", ())),
         mounts=tuple(_mount(m, folder) for m in made.get("volumes", ())),
@@ -64,8 +65,13 @@ def _posture(name: str, made: Mapping[str, Any], networks: Mapping[str, Any], fo
         image=str(made.get("image", "")),
         fetched=made.get("pull_policy") != "never",
         environment={k: str(v) for k, v in (made.get("environment") or {}).items()},
-        words=(*made.get("entrypoint", ()), *made.get("command", ()), *map(str, labels.values())),
+        words=tuple(map(str, (*_words(made), *labels.values()))),
     )
+
+
+def _words(made: Mapping[str, Any]) -> Iterator[str]:
+    for said in (made.get("entrypoint"), made.get("command"), (made.get("healthcheck") or {}).get("test")):
+        yield from [said] if isinstance(said, str) else said or ()
 
 
 def _joined(made: Mapping[str, Any]) -> list[str]:
@@ -97,6 +103,8 @@ def _beyond(made: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: {value}"
     for device in made.get("devices", ()):
         yield f"device {device}"
+    for allowed in made.get("device_cgroup_rules", ()):
+        yield f"devices {allowed}"
 
 
 def _published(port: Any) -> Published:

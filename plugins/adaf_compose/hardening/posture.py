@@ -77,7 +77,7 @@ class Posture:
     image: str = ""
     fetched: bool = False  # whether the engine may ask a registry for it
     environment: Mapping[str, str] = field(default_factory=dict)
-    words: tuple[str, ...] = ()  # of its command, and its labels' values: all that `docker inspect` shows
+    words: tuple[str, ...] = ()  # of its command and health check, and its labels' values: `docker inspect` shows them
 
 
 def option(said: str) -> str:

@@ -7,6 +7,9 @@ import re
 from adaf_compose.hardening.rules import Case, listed, rule
 
 MEMORY_OPTIONS = frozenset({"noexec", "nosuid", "nodev"})
+UNDONE = frozenset(option.removeprefix("no") for option in MEMORY_OPTIONS)  # the later one of two counts
+ENGINES = frozenset({"no-new-privileges=true", "no-new-privileges=false", "seccomp=builtin", "apparmor=docker-default"})
+_ENDLESS = re.compile(r"size=0+[a-z%]?", re.IGNORECASE)
 
 
 @rule("H01", "a numeric user and group, not root's, and no further ones", 'user: "10001:10001"; no group_add')
@@ -32,10 +35,12 @@ def read_only(case: Case) -> str:
 def in_memory(case: Case) -> str:
     for target, options in sorted(case.posture.in_memory.items()):
         missing = MEMORY_OPTIONS - options
-        if not any(said.startswith("size=") for said in options):
+        if not any(said.startswith("size=") and not _ENDLESS.fullmatch(said) for said in options):
             missing |= {"size"}
         if missing:
             return f"{target} without {listed(missing)}"
+        if UNDONE & options:
+            return f"{target} with {listed(UNDONE & options)}"
     return ""
 
 
@@ -52,7 +57,8 @@ def added(case: Case) -> str:
 
 @rule("H06", "no new privileges", "security_opt: [no-new-privileges=true]")
 def no_new_privileges(case: Case) -> str:
-    return "" if "no-new-privileges=true" in case.posture.options else "a setuid program would make it root"
+    said = {option for option in case.posture.options if option.startswith("no-new-privileges=")}
+    return "" if said == {"no-new-privileges=true"} else "a setuid program would make it root"
 
 
 @rule(
@@ -61,7 +67,13 @@ def no_new_privileges(case: Case) -> str:
     "take the security_opt away",
 )
 def confined(case: Case) -> str:
-    return listed({said for said in case.posture.options if said.endswith(("=unconfined", "label=disable"))})
+    return listed({_told(said) for said in case.posture.options - ENGINES})
+
+
+def _told(said: str) -> str:
+    """A profile that somebody wrote may be a whole document, and allow everything."""
+    name, _, value = said.partition("=")
+    return said if value in ("unconfined", "disable") else f"{name} of its own"
 
 
 @rule("H16", "neither privileged, nor in a namespace of the host, nor with a device", "take it away")

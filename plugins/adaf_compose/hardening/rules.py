@@ -20,6 +20,8 @@ class Case:
     settings: Settings
     state: PurePath  # the stack's directory
     tiers: frozenset[str] = frozenset()  # the networks that its Service asks for
+    public: frozenset[int] = frozenset()  # the ports that it listens on for visitors
+    mounts: frozenset[str] = frozenset()  # the directories that its entry of the file mounts
     secrets: frozenset[str] = field(default_factory=frozenset, repr=False)  # values
 
     @property

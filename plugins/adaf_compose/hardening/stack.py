@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from adaf_compose import networks
@@ -30,15 +32,26 @@ def security(runtime: Compose, today: datetime.date | None = None) -> Iterator[C
     services = described(runtime)
     peers = runtime.peers
     secrets = runtime.stack.secrets
+    state = PurePath(os.path.realpath(runtime.state))
     values = frozenset(secrets.value(name) for name in secrets.names())
 
     def case(posture: Posture) -> Case:
         service = services.get(posture.subject, NOBODY)
-        tiers = frozenset(networks.joined(service, peers, runtime.settings)) if service.id else frozenset()
-        return Case(posture, service, runtime.settings, runtime.state, tiers, values)
+        return Case(
+            posture,
+            service,
+            runtime.settings,
+            state,
+            frozenset(networks.joined(service, peers, runtime.settings)) if service.id else frozenset(),
+            frozenset(peers.number(service, port.name) for port in service.ports if port.public),
+            mounts.get(posture.subject, frozenset()),
+            values,
+        )
 
-    found = [*planned(plan(runtime, services, peers)), *running(runtime)]
-    yield from checked(map(case, found), runtime.settings.waivers, today or datetime.date.today())
+    file = list(planned(plan(runtime, services, peers)))
+    mounts = {posture.subject: frozenset(mount.source for mount in posture.mounts) for posture in file}
+    found = map(case, (*file, *running(runtime)))
+    yield from checked(found, runtime.settings.waivers, today or datetime.date.today())
 
 
 def described(runtime: Compose) -> dict[str, Service]:
