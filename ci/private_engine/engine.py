@@ -34,10 +34,16 @@ class Engine:
         root = place / "root"
         path = f"{root}/usr/bin:{root}/usr/sbin:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         self.shell = {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(place / "config"), "PATH": path}
-        self.env = {**os.environ, **self.shell, MARK: str(place)}
-        if (root / "usr/sbin/xtables-nft-multi").exists():
-            libraries = f"{root}/usr/lib/{platform.machine()}-linux-gnu"
-            self.env |= {"LD_LIBRARY_PATH": libraries, "XTABLES_LIBDIR": f"{libraries}/xtables"}
+        self._root = root
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Of its own programs. It depends on what was unpacked: iptables without its libraries would find no rules."""
+        found = {**os.environ, **self.shell, MARK: str(self.place)}
+        if (self._root / "usr/sbin/xtables-nft-multi").exists():
+            libraries = f"{self._root}/usr/lib/{platform.machine()}-linux-gnu"
+            found |= {"LD_LIBRARY_PATH": libraries, "XTABLES_LIBDIR": f"{libraries}/xtables"}
+        return found
 
     def answers(self) -> bool:
         client = http.client.HTTPConnection("engine")
@@ -56,7 +62,6 @@ class Engine:
         say("packages")
         self.place.mkdir(parents=True, exist_ok=True)
         debs.unpack(self.place, self.env["PATH"])
-        self = Engine(self.place)  # its environment depends on what was unpacked
         for folder in (self.run, self.place / "config/cli-plugins"):
             folder.mkdir(parents=True, exist_ok=True)
         for plugin in (self.place / "root/usr/libexec/docker/cli-plugins").iterdir():

@@ -86,3 +86,12 @@ def test_two_directories_are_two_engines(tmp_path: Path) -> None:
     one, two = Engine(tmp_path / "one"), Engine(tmp_path / "two")
     assert one.group != two.group and one.shell["DOCKER_HOST"] == f"unix://{tmp_path}/one/run/docker.sock"
     assert one.left() == []
+
+
+def test_an_engine_that_is_unpacked_meanwhile_finds_its_firewalls_libraries(tmp_path: Path) -> None:
+    """Without them iptables-save says nothing, as if there were no rules, and all would be left."""
+    engine = Engine(tmp_path)
+    assert "XTABLES_LIBDIR" not in engine.env
+    (tmp_path / "root/usr/sbin").mkdir(parents=True)
+    (tmp_path / "root/usr/sbin/xtables-nft-multi").touch()
+    assert engine.env["XTABLES_LIBDIR"].startswith(str(tmp_path / "root/usr/lib"))
