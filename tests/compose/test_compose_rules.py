@@ -53,14 +53,18 @@ ROUGH: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("--cap-add=SYS_PTRACE",), "H05", "added: SYS_PTRACE"),
     (("--security-opt=seccomp=unconfined",), "H07", "seccomp=unconfined"),
     (("--security-opt=systempaths=unconfined",), "H07", "systempaths=unconfined"),
+    (("--security-opt=seccomp={lax}",), "H07", "seccomp of its own"),
+    (("--device-cgroup-rule=c 10:200 rwm",), "H16", "devices c 10:200 rwm"),
     (("--publish=127.0.0.1::99",), "H18", "publishes port 99"),
     (("--publish-all",), "H18", "publishes every port of its image"),
     (("--volume=/run:/x",), "H19", "/run is the host's"),
     (("--volume=/x",), "H20", "/x is a volume of the engine's"),
     (("--volume={file}:/x:ro",), "H20", "/x is a single file: it stays the old one when a new one is written"),
+    (("--volume={state}/delivered:/x:ro",), "H20", "/delivered is none of its own"),
     (("--volume={state}/db:/x",), "H21", "/x"),
     (("--env=DB_PASSWORD=x",), "H23", "DB_PASSWORD is in its environment"),
     (("--tmpfs=/x:exec",), "H03", "/x without nodev, noexec, nosuid, size"),
+    (("--tmpfs=/x:noexec,nosuid,nodev,size=1m,exec",), "H03", "/x with exec"),
     (("--mount=type=tmpfs,target=/x",), "H03", "/x without nodev, noexec, nosuid, size"),
     (("--restart=unless-stopped",), "H15", 'restart is "unless-stopped"'),
 )  # fmt: skip
@@ -68,10 +72,11 @@ ROUGH: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 @pytest.mark.parametrize(("flags", "rule", "said"), ROUGH, ids=[" ".join(flags) for flags, _, _ in ROUGH])
 def test_what_the_engine_says_of_a_container_is_read_right(
-    prod: Prod, flags: tuple[str, ...], rule: str, said: str, cleanup: Callable[[str], None]
+    prod: Prod, flags: tuple[str, ...], rule: str, said: str, cleanup: Callable[[str], None], tmp_path: Path
 ) -> None:
-    state = STATE / prod.name
-    words = [flag.format(state=state, file=state / "docker-compose.prod.yml") for flag in flags]
+    state, lax = STATE / prod.name, tmp_path / "lax.json"
+    lax.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    words = [flag.format(state=state, file=state / "docker-compose.prod.yml", lax=lax) for flag in flags]
     label = f"--label=com.docker.compose.project={prod.name}"
     name = f"{prod.name}-rough"
     cleanup(name)
