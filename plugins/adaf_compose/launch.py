@@ -120,6 +120,7 @@ class Launch:
     def _watch(self, batch: list[Service], child: subprocess.Popen[bytes], began: float) -> bool:
         """Until all answer us, on the addresses that their peers use, or Compose gave up."""
         waiting, said = list(batch), began
+        why: dict[str, str] = {}
         rendered = {service.id: rendered_of(self.runtime.entry(service)) for service in batch}
         while waiting:
             ended = child.poll() is not None
@@ -128,7 +129,7 @@ class Launch:
                 here = seen.get(service.id)
                 if here is None or here.rendered != rendered[service.id]:
                     continue
-                reason = here.answer() if here.running else "it does not run"
+                why[service.id] = reason = here.answer() if here.running else "it does not run"
                 if here.running and not reason:
                     if not needs(service, waiting):
                         waiting.remove(service)
@@ -139,7 +140,10 @@ class Launch:
                 return False
             if time.monotonic() - said > SAY:
                 said = time.monotonic()
-                self.progress(f"waiting for {', '.join(sorted(service.id for service in waiting))}")
+                names = sorted(service.id for service in waiting)
+                self.progress(
+                    f"waiting for {', '.join(f'{name} ({why[name]})' if why.get(name) else name for name in names)}"
+                )
             time.sleep(0.1)
         return child.wait() == 0
 

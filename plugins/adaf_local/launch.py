@@ -37,6 +37,7 @@ class Launch:
         self.services = {service.id: service for service in services}
         self.todo = todo
         self.progress = progress
+        self.why: dict[str, str] = {}  # what those that are not ready said last
         self.ended = threading.Event()  # the caller was interrupted: nobody waits for readiness any more
 
     def _needs(self, service: Service) -> set[str]:
@@ -67,7 +68,10 @@ class Launch:
                 done, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 if not done and time.monotonic() - said > SAY:
                     said = time.monotonic()
-                    self.progress(f"waiting for {', '.join(sorted(running.values()))}")
+                    names = sorted(running.values())
+                    self.progress(
+                        f"waiting for {', '.join(f'{n} ({self.why[n]})' if n in self.why else n for n in names)}"
+                    )
                 for future in done:
                     identity = running.pop(future)
                     failure = failure or future.exception()
@@ -166,6 +170,7 @@ class Launch:
             reason = probe(check, address)
             if not reason:
                 return
+            self.why[service.id] = reason
             deaths = runtime.supervisor.deaths(service.id)
             if len(deaths) >= DEATHS:
                 reason = f"it ends again and again ({deaths[-1]}); last answer: {reason}"

@@ -62,7 +62,7 @@ def system(case: Case) -> str:
 @rule(
     "H20",
     "mounts are its own directories of the stack: no single file, no volume without an owner",
-    "a volume of its Service",
+    "a volume of its Service; inv up, where it was started by hand from elsewhere",
 )
 def owned(case: Case) -> str:
     for mount in case.posture.mounts:
