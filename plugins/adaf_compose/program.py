@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -31,6 +32,7 @@ class Program:
     """Where the engine is, and which program speaks Compose to it. PreconditionError when there is none, at first use."""
 
     version = ""  # of Compose, once ``argv`` was asked
+    _hung = float("-inf")  # when it last let us wait in vain, of time.monotonic()
 
     @cached_property
     def address(self) -> str:
@@ -71,18 +73,27 @@ class Program:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """The SDK's failures as ours."""
+        """The SDK's failures as ours. After a question that was waited for in vain the next ones do not wait as well."""
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
+        if time.monotonic() < self._hung + LOOK:
+            raise self._silent()
         try:
             yield
         except DockerException as exc:
             if "Error while fetching server API version" in str(exc):
+                self._waited(exc)
                 raise self._silent() from exc
             raise ServiceError(f"docker: {' '.join(str(exc).split())}", "docker info; then the same again") from exc
         except (RequestException, OSError) as exc:
+            self._waited(exc)
             raise self._silent() from exc
+
+    def _waited(self, failure: Exception) -> None:
+        """One that ended may be back at once; one that says nothing will go on with that."""
+        if "timed out" in str(failure):
+            self._hung = time.monotonic()
 
     def _silent(self) -> PreconditionError:
         return PreconditionError(

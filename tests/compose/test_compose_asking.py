@@ -52,6 +52,17 @@ def test_an_engine_that_hangs_hangs_nobody_who_looks(hung: None, tmp_path: Path,
     assert time.monotonic() - began < 5
 
 
+def test_who_asks_much_of_an_engine_that_hangs_waits_once(
+    hung: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "LOOK", 1.0)
+    asked, began = Program(), time.monotonic()
+    for _ in range(5):
+        with pytest.raises(PreconditionError, match="does not answer"):
+            list(containers(asked, "shop", tmp_path))
+    assert 1 <= time.monotonic() - began < 2.5
+
+
 @pytest.mark.parametrize("what", ASK)
 def test_an_engine_that_is_dead_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nowhere")
