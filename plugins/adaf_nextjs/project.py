@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adaf_nextjs import versions
+from adaf_nextjs import locks, versions
 from adaf_pipeline.errors import ConfigError, PreconditionError
 
 LOCK = "pnpm-lock.yaml"
@@ -87,13 +87,14 @@ class Project:
         return found
 
     def check_lock(self) -> None:
-        """There must be pnpm's lock, and no other."""
+        """There must be pnpm's lock, made for this package.json, and no other."""
         foreign = [name for name in FOREIGN if (self.path / name).exists()]
         if (self.root / LOCK).is_file():
             for name in foreign:
                 raise PreconditionError(
                     f"{self.label}: two lock files: {LOCK} and {name} ({FOREIGN[name]})", f"rm {self.typed(name)}"
                 )
+            self._check_step()
             return
         for name in foreign:
             manager = FOREIGN[name]
@@ -111,6 +112,21 @@ class Project:
             if (folder / ".git").exists():
                 break
         raise PreconditionError(f"{self.label}: {LOCK} is missing", self.pnpm("install --lockfile-only"))
+
+    def _check_step(self) -> None:
+        """pnpm itself would find it only when it installs."""
+        renew = self.pnpm("install --no-frozen-lockfile")
+        try:
+            found = locks.drift(self.read(), self.root / LOCK, self.within)
+        except ValueError as exc:
+            raise PreconditionError(
+                f"{self.label}: {LOCK} cannot be read: {exc}",
+                f"take the committed one (git checkout -- {self.typed(LOCK)}), or make it anew: {renew}",
+            ) from exc
+        if found:
+            raise PreconditionError(
+                f"{self.label}: {LOCK} is not up to date with package.json", f"{renew}, and commit {LOCK}", detail=found
+            )
 
     def pnpm_version(self, known: str) -> str:
         """The version of ``packageManager``, which must be exact. ``known`` is one to suggest."""

@@ -57,7 +57,10 @@ class TestNextJS(AppContract):
     edit = "package.json"
     builds = False
     backend = "nextjs"
-    manifest: ClassVar[dict[str, object]] = {"dependencies": {"next": "15.5.29"}, "scripts": {"build": "next build"}}
+    manifest: ClassVar[dict[str, dict[str, str]]] = {
+        "dependencies": {"next": "15.5.29"},
+        "scripts": {"build": "next build"},
+    }
 
     @pytest.fixture
     def app(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
@@ -66,9 +69,10 @@ class TestNextJS(AppContract):
         pnpm.write_text("")
         monkeypatch.setenv("ADAF_TOOLS", str(tmp_path / "tools"))
         (tmp_path / "app").mkdir()
+        packages = {name: {"specifier": said} for name, said in self.manifest["dependencies"].items()}
         for name, body in {
             "package.json": json.dumps({"packageManager": "pnpm@10.34.9", **self.manifest}),
-            "pnpm-lock.yaml": "lockfileVersion: '9.0'\n",
+            "pnpm-lock.yaml": json.dumps({"lockfileVersion": "9.0", "importers": {".": {"dependencies": packages}}}),
             "next.config.mjs": 'export default { output: "standalone" };\n',
             "server.js": "",
         }.items():
@@ -81,4 +85,4 @@ class TestNextJS(AppContract):
 
 class TestNode(TestNextJS):
     backend = "node"
-    manifest: ClassVar[dict[str, object]] = {"dependencies": {"pg": "8"}}
+    manifest: ClassVar[dict[str, dict[str, str]]] = {"dependencies": {"pg": "8"}}

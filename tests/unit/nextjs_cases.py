@@ -35,10 +35,16 @@ def manifest(**changes: object) -> dict[str, object]:
     return {key: value for key, value in {**found, **changes}.items() if value is not None}
 
 
+def lock(at: str = ".", **ranges: str) -> str:
+    """pnpm's, for these dependencies of the package at a place; without any, for those of ``manifest()``."""
+    packages = {name: {"specifier": said, "version": said} for name, said in (ranges or {"next": "15.5.29"}).items()}
+    return json.dumps({"lockfileVersion": "9.0", "importers": {at: {"dependencies": packages}}})  # which is YAML too
+
+
 def sound(tmp_path: Path) -> Path:
     root = tmp_path / "checkout" / "apps" / "web"
     write(root, "package.json", json.dumps(manifest()))
-    write(root, "pnpm-lock.yaml", "lockfileVersion: '9.0'\n")
+    write(root, "pnpm-lock.yaml", lock())
     write(root, "next.config.mjs", 'export default { output: "standalone" };\n')
     write(root, "entry.cjs", "")
     write(root, "migrations/0002_b.sql", "")

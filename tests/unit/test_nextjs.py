@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from nextjs_cases import CACHE, DATABASE, machine, make, manifest, refused, sound, write
+from nextjs_cases import CACHE, DATABASE, lock, machine, make, manifest, refused, sound, write
 
 import adaf_nextjs
 from adaf_nextjs.settings import Settings
@@ -91,7 +91,8 @@ def test_a_lock_above_without_a_workspace(source: Path) -> None:
 
 def test_a_workspace_above_is_the_root_of_everything(source: Path) -> None:
     root = source.parents[1]
-    (source / "pnpm-lock.yaml").rename(root / "pnpm-lock.yaml")
+    (source / "pnpm-lock.yaml").unlink()
+    write(root, "pnpm-lock.yaml", lock("apps/web"))
     write(root, "pnpm-workspace.yaml", "packages: [apps/*]\n")
     write(root, "packages/ui/index.js", "")
     write(root, "package.json", json.dumps({"packageManager": "pnpm@10.34.9"}))
