@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from adaf_nextjs import builder, pnpm, server, settings, tools, tsc, versions
+from adaf_nextjs import builder, lockfile, pnpm, server, settings, tools, tsc
 from adaf_nextjs.project import Project
 from adaf_nextjs.workbench import Workbench
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
-from adaf_pipeline.roles import App, Finding, Migrations, Problem, Workplace, variables
+from adaf_pipeline.roles import App, Finding, Locked, Migrations, Problem, Workplace, variables
 from adaf_pipeline.service import Service
 
 Shipped = settings.Settings
@@ -55,7 +55,10 @@ class NextJS(App):
         settings.check(self.settings, key)
         project.manifest()
         project.check_lock()
+        project.check_step()
         version = self._pnpm_version()
+        project.check_engines(version)
+        project.check_modules()
         files = project.own()
         for name in (shipped.rstrip("/") for shipped in self._shipping.shipped()):
             if not any(file == name or file.startswith(f"{name}/") for file in files):
@@ -72,14 +75,13 @@ class NextJS(App):
         return f"did you mean {close[0]}?" if close else f"there is: {', '.join(there[:12])}"
 
     def _check_tools(self, node: tools.Node, version: str) -> None:
-        wanted = self._project.wanted_node()
-        if not versions.satisfies(node.version, wanted):
-            raise PreconditionError(
-                f"apps/{self.name}: package.json wants node {wanted}, {node.path} is {node.version}",
-                f"install another {tools.NODE.package}, or change engines.node",
-            )
+        lockfile.check_node(self._project, node)
         if not pnpm.available(version, self._tools, node, self.stack.account):
             raise PreconditionError(f"apps/{self.name}: pnpm {version} is missing", tools.MEND)
+
+    def locked(self) -> Locked:
+        """pnpm's lock, and what this machine has of node and pnpm."""
+        return lockfile.locked(self._project, self._tools, lambda: tools.find_node(self._tools, self.stack.account))
 
     @property
     def root(self) -> Path:

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import msgspec
 
-from adaf_nextjs import builder, pnpm, server, tools, tsc, versions
+from adaf_nextjs import builder, lockfile, pnpm, server, tools, tsc
 from adaf_nextjs.project import LOCK, Project
 from adaf_nextjs.settings import BUILD_RESERVED, RESERVED, Path_
 from adaf_nextjs.workbench import Workbench
 from adaf_pipeline.config import Environment, MaybeUrlPath, UrlPath
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
-from adaf_pipeline.roles import App, Deliveries, Finding, Migrations, Problem, Workplace, variables
+from adaf_pipeline.roles import App, Deliveries, Finding, Locked, Migrations, Problem, Workplace, variables
 from adaf_pipeline.service import Ref, Service, argv, text
 
 LAYOUT = "1"  # of the artefact
@@ -94,6 +94,8 @@ class NodeServer(App):
             )
         if project.depends:
             project.check_lock()
+            project.check_step()
+            project.check_modules()
         files = project.inputs()
         wanted = {"entry": settings.entry} | {f"workers/{name}": words[0] for name, words in self.workers.items()}
         for where, name in wanted.items():
@@ -102,14 +104,14 @@ class NodeServer(App):
                     f"{key}/{where}: {name} is not among the files of {self.path}",
                     "a path relative to the application's folder; a `build` script in package.json may make it",
                 )
-        version, said = self._pnpm_version(), project.wanted_node()
-        if said and not versions.satisfies(self._node.version, said):
-            raise PreconditionError(
-                f"{key}: package.json wants node {said}, {self._node.path} is {self._node.version}",
-                f"install another {tools.NODE.package}, or change engines.node",
-            )
+        version = self._pnpm_version()
+        lockfile.check_node(project, self._node)
         if version and not pnpm.available(version, self._tools, self._node, self.stack.account):
             raise PreconditionError(f"{key}: pnpm {version} is missing", tools.MEND)
+
+    def locked(self) -> Locked:
+        """pnpm's lock, where there is something to install."""
+        return lockfile.locked(self._project, self._tools, lambda: self._node) if self._project.depends else Locked()
 
     def inputs(self) -> tuple[str, ...]:
         """Every file below the application but what tools make."""

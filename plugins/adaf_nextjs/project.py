@@ -21,6 +21,11 @@ FOREIGN = {
     "bun.lock": "Bun",
     "bun.lockb": "Bun",
 }
+TRACES = {  # in node_modules: who made it
+    ".package-lock.json": "npm",
+    ".yarn-integrity": "Yarn",
+    ".yarn-state.yml": "Yarn",
+}
 IMPORTABLE = ("npm", "Yarn")  # `pnpm import` reads their locks
 CONFIGS = ("next.config.js", "next.config.mjs", "next.config.ts", "next.config.mts", "next.config.cjs")
 _FROM_ELSEWHERE = re.compile(r"""process\.env|["']\.{1,2}/|require\(""")
@@ -87,14 +92,13 @@ class Project:
         return found
 
     def check_lock(self) -> None:
-        """There must be pnpm's lock, made for this package.json, and no other."""
+        """There must be pnpm's lock, and no other."""
         foreign = [name for name in FOREIGN if (self.path / name).exists()]
         if (self.root / LOCK).is_file():
             for name in foreign:
                 raise PreconditionError(
                     f"{self.label}: two lock files: {LOCK} and {name} ({FOREIGN[name]})", f"rm {self.typed(name)}"
                 )
-            self._check_step()
             return
         for name in foreign:
             manager = FOREIGN[name]
@@ -113,12 +117,19 @@ class Project:
                 break
         raise PreconditionError(f"{self.label}: {LOCK} is missing", self.pnpm("install --lockfile-only"))
 
-    def _check_step(self) -> None:
-        """pnpm itself would find it only when it installs."""
+    @property
+    def unlocked(self) -> bool:
+        """Whether no manager has locked it yet."""
+        return not (self.root / LOCK).exists() and not any((self.path / name).exists() for name in FOREIGN)
+
+    def check_step(self) -> None:
+        """The lock was made for this package.json: pnpm itself would find that only when it installs."""
         renew = self.pnpm("install --no-frozen-lockfile")
         try:
             found = locks.drift(self.read(), self.root / LOCK, self.within)
-        except ValueError as exc:
+        except FileNotFoundError:
+            return  # which check_lock says
+        except (ValueError, OSError) as exc:
             raise PreconditionError(
                 f"{self.label}: {LOCK} cannot be read: {exc}",
                 f"take the committed one (git checkout -- {self.typed(LOCK)}), or make it anew: {renew}",
@@ -157,6 +168,23 @@ class Project:
     def wanted_node(self) -> str:
         """``engines.node``, "" for any."""
         return str(_mapping(self.manifest(), "engines").get("node", ""))
+
+    def check_engines(self, pnpm: str) -> None:
+        """``engines.pnpm`` and ``packageManager`` may not contradict each other: pnpm would refuse itself."""
+        wanted = str(_mapping(self.manifest(), "engines").get("pnpm", ""))
+        if not versions.satisfies(pnpm, wanted):
+            raise PreconditionError(
+                f"{self.label}: package.json wants pnpm {wanted}, its packageManager is {pnpm}", "make them agree"
+            )
+
+    def check_modules(self) -> None:
+        """``node_modules`` of another manager: pnpm would ask before it deletes them, and fail where nobody answers."""
+        for trace, manager in TRACES.items():
+            if (self.path / "node_modules" / trace).is_file():
+                raise PreconditionError(
+                    f"{self.label}: node_modules was installed by {manager}, not pnpm",
+                    f"rm -rf {self.typed('node_modules')} && {self.pnpm('install --frozen-lockfile')}",
+                )
 
     def scripts(self) -> dict[str, Any]:
         return _mapping(self.manifest(), "scripts")

@@ -55,6 +55,16 @@ class TypecheckRequest(Request):
 
 
 @dataclass(frozen=True)
+class LockfileRequest(Request):
+    """``fix``: mend what can be mended without losing what somebody wrote."""
+
+    task = "lockfile"
+    workflow = "adaf_pipeline.workflows.lockfile"
+    changes = False
+    fix: bool = False
+
+
+@dataclass(frozen=True)
 class DeployRequest(Request):
     """``canary``: percentages before 100, () = straight to 100 after the idle colour is ready.
 

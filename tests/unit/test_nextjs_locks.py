@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from nextjs_cases import lock, machine, make, refused, sound, write
+from nextjs_cases import lock, machine, make, manifest, refused, sound, write
 
-from adaf_nextjs import locks
+from adaf_nextjs import lockfile, locks
+from adaf_nextjs.backend import NextJS
+from adaf_pipeline.process import Completed
 
 MANIFEST = {
     "dependencies": {"is-number": "^7.0.0", "@scope/a": "~1.2.0"},
@@ -233,3 +236,89 @@ def test_a_build_refuses_a_lock_out_of_step_before_it_installs(tmp_path: Path, m
         6,
     )
     assert error.hint.startswith("take the committed one (git checkout -- apps/web/pnpm-lock.yaml)")
+
+
+# --------------------------------------------------------------------------------------------------- inv lockfile
+
+
+def faults(app: NextJS) -> dict[str, str]:
+    return {fault.what: fault.hint for fault in app.locked().faults}
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    machine(monkeypatch, tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return sound(tmp_path)
+
+
+def test_a_sound_project_has_no_fault_and_says_how_it_is_locked(source: Path) -> None:
+    assert faults(make(source)) == {}
+    assert make(source).locked().how == "pnpm 10.34.9, apps/web/pnpm-lock.yaml"
+
+
+def test_all_faults_are_found_at_once(source: Path) -> None:
+    write(source, "package.json", json.dumps(manifest(engines={"node": ">=99", "pnpm": "^9"})))
+    write(source, "pnpm-lock.yaml", lock(next="14.0.0"))
+    write(source, "yarn.lock", "")
+    write(source, "node_modules/.package-lock.json", "{}")
+    assert faults(make(source)) == {
+        "apps/web: package.json wants pnpm ^9, its packageManager is 10.34.9": "make them agree",
+        "apps/web: two lock files: pnpm-lock.yaml and yarn.lock (Yarn)": "rm apps/web/yarn.lock",
+        "apps/web: pnpm-lock.yaml is not up to date with package.json": (
+            "pnpm --dir apps/web install --no-frozen-lockfile, and commit pnpm-lock.yaml"
+        ),
+        "apps/web: package.json wants node >=99, /usr/bin/node is 20.20.2": (
+            "install another nodejs, or change engines.node"
+        ),
+        "apps/web: node_modules was installed by npm, not pnpm": (
+            "rm -rf apps/web/node_modules && pnpm --dir apps/web install --frozen-lockfile"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("trace", "manager"), [(".package-lock.json", "npm"), (".yarn-integrity", "Yarn"), (".yarn-state.yml", "Yarn")]
+)
+def test_a_build_refuses_packages_of_another_manager_and_fix_removes_them(
+    source: Path, trace: str, manager: str
+) -> None:
+    write(source, f"node_modules/{trace}", "")
+    error = refused(make(source))
+    assert (error.message, error.exit_code) == (f"apps/web: node_modules was installed by {manager}, not pnpm", 6)
+    (fault,) = make(source).locked().faults
+    assert fault.fix is not None
+    fault.fix(lambda _message: None)
+    make(source).check()
+    assert not (source / "node_modules").exists()
+
+
+def test_a_merge_is_for_a_person(source: Path) -> None:
+    write(source, "pnpm-lock.yaml", "<<<<<<< HEAD\n")
+    (fault,) = make(source).locked().faults
+    assert "a merge left its marks in it" in fault.what and fault.fix is None
+
+
+def test_the_pnpm_that_a_person_types_is_looked_at(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "bin/pnpm", "")
+    (tmp_path / "bin/pnpm").chmod(0o755)
+    for said, code, found in (("9.1.0", 0, 1), ("10.34.9", 0, 0), ("9.1.0", 1, 0), ("hello", 0, 0)):
+        done = Completed((), code, f"{said}\n", "")
+        monkeypatch.setattr(lockfile, "run", lambda _argv, done=done, **_more: done)
+        assert len(faults(make(source))) == found, said
+    monkeypatch.setattr(lockfile, "run", lambda _argv, **_more: Completed((), 0, "9.1.0\n", ""))
+    assert faults(make(source)) == {
+        f"apps/web: {tmp_path}/bin/pnpm is pnpm 9.1.0, package.json says 10.34.9": "npm install --global pnpm@10.34.9"
+    }
+    make(source).check()
+
+
+def test_a_missing_lock_is_made_by_fix_and_another_managers_is_not_replaced(source: Path) -> None:
+    (source / "pnpm-lock.yaml").rename(source / "package-lock.json")
+    (fault,) = make(source).locked().faults
+    assert "locked with npm, not pnpm" in fault.what and fault.fix is None
+    (source / "package-lock.json").unlink()
+    (fault,) = make(source).locked().faults
+    assert fault.what == "apps/web: pnpm-lock.yaml is missing" and fault.fix is not None

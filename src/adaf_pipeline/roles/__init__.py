@@ -4,7 +4,7 @@ Every backend is constructed as ``Backend(settings, stack)``: its own ``Settings
 and a StackView through which it reaches the other roles, late. Constructors do no I/O.
 """
 
-from adaf_pipeline.roles.app import App, Migrations, Problem, Workplace
+from adaf_pipeline.roles.app import App, Fault, Locked, Migrations, Problem, Workplace
 from adaf_pipeline.roles.role import Binding, Finding, Kept, NoSettings, Progress, Role, RoleName, StackView, View
 from adaf_pipeline.roles.runtime import LOCK, Change, Checked, Observed, Runtime
 from adaf_pipeline.roles.stores import Cache, Database, Secrets
@@ -23,8 +23,10 @@ __all__ = [
     "Database",
     "Deliveries",
     "Delivery",
+    "Fault",
     "Finding",
     "Kept",
+    "Locked",
     "MemoryLog",
     "Migrations",
     "NoSettings",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,25 @@ class Problem:
     line: int
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a lock file or its surroundings. ``hint``: the command that mends it. ``fix`` does so itself,
+    where nothing that somebody wrote can be lost; None = that is for a person."""
+
+    what: str
+    hint: str
+    detail: tuple[str, ...] = ()
+    fix: Callable[[Progress], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """How an application's packages are locked: by what, in which file; "" = nothing is asked of it."""
+
+    how: str = ""
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +91,10 @@ class App(Role):
     @abstractmethod
     def build(self, place: Workplace) -> None:
         """Assemble a runnable tree in ``place.output``. Raises ProcessError with the tool's own words."""
+
+    def locked(self) -> Locked:
+        """What `inv lockfile` asks: each fault that ``check`` would refuse, and what is wrong on this machine besides."""
+        return Locked()
 
     @abstractmethod
     def service(self, colour: str, number: int, release: str) -> Service:

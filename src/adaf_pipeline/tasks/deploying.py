@@ -1,4 +1,4 @@
-"""build, typecheck, deploy, promote, rollback, releases."""
+"""build, typecheck, lockfile, deploy, promote, rollback, releases."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def typecheck(_c: Context, stack: str = "", json: bool = False) -> None:
     from adaf_pipeline.tasks.dispatch import dispatch
 
     dispatch(lambda _stack: TypecheckRequest(), stack=stack, json=json)
+
+
+@task(fix="mend what can be mended without losing what somebody wrote")
+def lockfile(_c: Context, fix: bool = False, stack: str = "", json: bool = False, plan: bool = False) -> None:
+    """Check that packages are locked once, for what is asked for.
+
+    By one manager, for what package.json says now. Exit code 6:
+    they are not; each fault with the command that mends it.
+
+    Example: inv lockfile --fix
+    """
+    from adaf_pipeline.requests import LockfileRequest
+    from adaf_pipeline.tasks.dispatch import dispatch
+
+    dispatch(lambda _stack: LockfileRequest(fix=fix), stack=stack, json=json, plan=plan)
 
 
 @task(

@@ -9,21 +9,25 @@ from typing import Any
 import pytest
 
 from adaf_pipeline.errors import AdafError, PreconditionError, ProcessError
-from adaf_pipeline.roles import App, Migrations, Problem, Workplace
+from adaf_pipeline.roles import App, Fault, Locked, Migrations, Problem, Workplace
 from adaf_pipeline.service import Port, Probe, Service, argv
 
 
 class FakeApp(App):
-    """Copies its folder. Tests set ``problems`` (type errors) and ``failure`` (of the build)."""
+    """Copies its folder. Tests set ``problems`` (type errors), ``failure`` (of the build) and ``faults`` (of the lock)."""
 
     def __init__(self, settings: Any, stack: Any) -> None:
         super().__init__(settings, stack)
         self.problems: tuple[Problem, ...] = ()
         self.failure = ""
+        self.faults: tuple[Fault, ...] = ()
         self.builds = 0
 
     def check(self) -> None:
         return
+
+    def locked(self) -> Locked:
+        return Locked("a fake lock", self.faults)
 
     def inputs(self) -> tuple[str, ...]:
         files = (p.relative_to(self.path) for p in self.path.rglob("*") if p.is_file())
@@ -113,6 +117,14 @@ class AppContract:
             self.built(app, tmp_path / "refused")
         assert caught.value.message
         assert caught.value.hint or isinstance(caught.value, ProcessError)
+
+    def test_how_it_is_locked_is_read_and_each_fault_has_a_way_out(self, app: App) -> None:
+        """`locked`: a pure read, too; what it finds wrong comes with what to do, and says nothing twice."""
+        before = {p: p.stat().st_mtime_ns for p in app.path.rglob("*")}
+        found = app.locked()
+        assert {p: p.stat().st_mtime_ns for p in app.path.rglob("*")} == before
+        assert all(fault.what and fault.hint for fault in found.faults)
+        assert len({fault.what for fault in found.faults}) == len(found.faults)
 
     def test_inputs_are_relative_sorted_files_and_the_same_each_time(self, app: App) -> None:
         """`inputs`: relative paths of every file the artefact depends on, sorted."""
