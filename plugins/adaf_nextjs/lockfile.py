@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,5 +101,8 @@ def _renew(project: Project, folder: Path, node: tools.Node, version: str, progr
     progress(f"making {LOCK} anew")
     home = str(account.home if account else Path.home())
     env = {"PATH": tools.search_path(node, program.parent), "HOME": home, **network.environment()}
-    words = ["install", "--lockfile-only", "--no-frozen-lockfile"]
-    run([str(program), *words], cwd=project.root, env=env, account=account, timeout=TIMEOUT)
+    with tempfile.TemporaryDirectory(prefix="adaf-store-") as store:  # else pnpm may make one beside the checkout
+        if account:
+            os.chown(store, account.uid, account.gid)
+        words = ["install", "--lockfile-only", "--no-frozen-lockfile", "--store-dir", store]
+        run([str(program), *words], cwd=project.root, env=env, account=account, timeout=TIMEOUT)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import tempfile
 from collections.abc import Iterator
 
 import pytest
 from documented import Documented, deployed
 
-from adaf_nextjs import network, pnpm, tools
+from adaf_nextjs import pnpm
 
 BUILD = (
     "import { mkdirSync, writeFileSync } from 'node:fs'; mkdirSync('dist'); writeFileSync('dist/word.txt', 'built');"
@@ -26,20 +24,6 @@ const word = readFileSync(new URL("./dist/word.txt", import.meta.url), "utf8") +
 def node() -> Iterator[Documented]:
     with deployed("A Node server") as made:
         yield made
-
-
-def lock(made: Documented) -> None:
-    folder = tools.folder(made.state())
-    found = tools.find_node(folder, None)
-    program = pnpm.get(pnpm.TRIED, folder, found, None, lambda _line: None)
-    # a store of its own: root's folders in the stacks' would keep the building account out of it
-    with tempfile.TemporaryDirectory(prefix="adaf-test-store-") as store:
-        words = [str(program), "install", "--lockfile-only", "--store-dir", store]
-        env = {"PATH": tools.search_path(found), "HOME": str(made.folder), "CI": "1", **network.environment()}
-        (made.folder / ".npmrc").write_text(network.npmrc())
-        done = subprocess.run(words, cwd=made.folder, env=env, capture_output=True, text=True, timeout=120, check=False)
-        (made.folder / ".npmrc").unlink()
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_it_serves_without_packages_and_without_pnpm(node: Documented) -> None:
@@ -62,7 +46,8 @@ def test_packages_and_a_build_script_go_live_through_a_canary(node: Documented) 
     (node.folder / "package.json").write_text(json.dumps(manifest))
     refused = node.run("build", "--json")
     assert refused.code == 6 and "pnpm-lock.yaml is missing" in refused.document["error"]
-    lock(node)
+    assert node.run("lockfile", "--json").document["hint"].endswith("(or: inv lockfile --fix)")
+    assert node.ok("lockfile", "--fix")["fixed"] == ["apps/web: pnpm-lock.yaml is missing"]
     (node.folder / "build.js").write_text(BUILD)
     (node.folder / "odd.js").write_text('import odd from "is-odd";\nexport const isOdd = odd;\n')
     node.edit("server.js", "\nconst {", SERVER + "\nconst {")
