@@ -60,6 +60,19 @@ def test_packages_and_a_build_script_go_live_through_a_canary(node: Documented) 
     assert "is-odd" in packages and "is-even" not in packages
 
 
+def test_a_release_with_a_secret_of_the_stack_in_it_is_refused(node: Documented) -> None:
+    (secret,) = {
+        f.read_text() for f in (node.state() / "secrets").rglob("*") if f.is_file() and "database-app" in str(f)
+    }
+    before = sorted((node.state() / "releases").iterdir())
+    (node.folder / "notes.txt").write_text(f"remember: {secret}\n")
+    refused = node.run("build", "--json")
+    (node.folder / "notes.txt").unlink()
+    assert (refused.code, refused.document["error"]) == (1, "web: notes.txt holds the secret database-app")
+    assert secret not in refused.stdout + refused.stderr
+    assert sorted((node.state() / "releases").iterdir()) == before
+
+
 def test_doctor_finds_the_node_it_runs_with(node: Documented) -> None:
     said = [finding["what"] for finding in node.ok("doctor")["findings"]]
     assert any(line.startswith("node 2") for line in said)

@@ -14,7 +14,7 @@ from adaf_pipeline.plan import Facts, Plan, Proof, Run, Step
 from adaf_pipeline.process import Account
 from adaf_pipeline.requests import BuildRequest
 from adaf_pipeline.roles import App, Problem, Progress, StackView, Workplace
-from adaf_pipeline.workflows import origin, tree
+from adaf_pipeline.workflows import leaks, origin, tree
 from adaf_pipeline.workflows.releases import Releases
 
 
@@ -35,6 +35,7 @@ def gather(stack: StackView, request: BuildRequest) -> Facts:
     """Pure: hashes the inputs and looks whether they were built before."""
     app = the_app(stack)
     check(stack, app)
+    leaks.refuse_given(stack, app)
     inputs = tree.digest(app.root, app.inputs(), app.toolchain())
     built = "" if request.force else Releases(stack.state).built_from(inputs)
     return {"inputs": inputs, "built": built, "app": app.name}
@@ -75,7 +76,8 @@ def steps(stack: StackView, facts: Facts) -> tuple[Step, ...]:
         app.build(place)
         if tree.digest(app.root, app.inputs(), app.toolchain()) != facts["inputs"]:
             raise PreconditionError(f"{app.name}: its files changed while they were built", "run it again")
-        tree.take_over(place.output)
+        tree.take_over(place.output)  # from here on nobody puts a link where a file was
+        leaks.refuse_built(stack, app, place.output)
         artefact = tree.digest(place.output, tree.files(place.output))
         release = artefact[:12]
         target = releases.path(release)
