@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from adaf_nextjs.buildenv import BuildVariable
 from adaf_pipeline.config import ROLE_KEYS, AppSettings, Core, DeploySettings, ProbeSettings, RetentionSettings
 from adaf_pipeline.plugins import discover
 from adaf_pipeline.roles import Delivery
@@ -23,6 +24,7 @@ def tables() -> dict[str, Rows]:
         "retention": rows(RetentionSettings),
         "apps/NAME": rows(AppSettings),
         "apps/NAME/secrets/VARIABLE": rows(Delivery),
+        "apps/NAME/build_variables/VARIABLE": rows(BuildVariable),
     }
     registry = discover()
     for role, name in sorted(registry.backends()):

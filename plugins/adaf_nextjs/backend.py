@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from adaf_nextjs import builder, lockfile, pnpm, server, settings, tools, tsc
+from adaf_nextjs import buildenv, builder, lockfile, pnpm, server, settings, tools, tsc
 from adaf_nextjs.project import Project
 from adaf_nextjs.workbench import Workbench
 from adaf_pipeline.errors import AdafError, ConfigError, PreconditionError
@@ -60,6 +60,7 @@ class NextJS(App):
         project.check_engines(version)
         project.check_modules()
         files = project.own()
+        buildenv.check(key, self.settings.build_variables, self._given(files))
         for name in (shipped.rstrip("/") for shipped in self._shipping.shipped()):
             if not any(file == name or file.startswith(f"{name}/") for file in files):
                 scripts = {command[0]: worker for worker, command in self.workers.items()}
@@ -68,6 +69,13 @@ class NextJS(App):
                 raise ConfigError(f"{key}/{where}: {project.typed(name)} is not among the sources", self._near(name))
         project.check_standalone()
         self._check_tools(tools.find_node(self._tools, self.stack.account), version)
+
+    def _given(self, files: tuple[str, ...]) -> dict[str, str]:
+        return buildenv.given(self.path, files, self.settings.build_environment)
+
+    def _unknown(self) -> dict[str, str]:
+        files = self._project.own()
+        return buildenv.unknown(self.path, files, {**self.settings.build_variables, **self._given(files)})
 
     def _near(self, name: str) -> str:
         there = sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
@@ -110,6 +118,8 @@ class NextJS(App):
 
     def build(self, place: Workplace) -> None:
         """Install, build, assemble; all of it as the building account."""
+        for name, where in self._unknown().items():
+            place.progress(f"{where} uses {name}, which is neither declared nor given: undefined in the bundle")
         bench, project = self._prepared(place)
         builder.build(bench, project, self._shipping)
 
@@ -162,5 +172,8 @@ class NextJS(App):
             yield Finding(False, exc.message, exc.hint)
             return
         yield Finding(True, f"apps/{self.name}: can be built with node {node.version} ({node.path})")
+        for name, where in self._unknown().items():
+            hint = f"declare it: apps/{self.name}/build_variables/{name}"
+            yield Finding(False, f"{where} uses {name}, which is neither declared nor given", hint)
         there = pnpm.find(version, self._tools, node, self.stack.account)
         yield Finding(True, f"pnpm {version} ({there})" if there else f"pnpm {version} is installed by the first build")

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from adaf_nextjs import builder, lockfile, pnpm, server, tools, tsc
+from adaf_nextjs import buildenv, builder, lockfile, pnpm, server, tools, tsc
+from adaf_nextjs.buildenv import BuildVariables
 from adaf_nextjs.project import LOCK, Project
 from adaf_nextjs.settings import BUILD_RESERVED, RESERVED, Path_
 from adaf_nextjs.workbench import Workbench
@@ -32,6 +33,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     args: tuple[str, ...] = ()
     migrations: Path_ = "migrations"  # folder of *.sql, applied in the order of their names
     build_environment: Environment = {}  # of the build script; no secrets
+    build_variables: Annotated[BuildVariables, msgspec.Meta(description="what a build has to be given")] = {}
     environment: Environment = {}  # of the running process; no secrets
     secrets: Annotated[Deliveries, msgspec.Meta(description="variables that hold a secret")] = {}
     ready: UrlPath = "/api/health/ready"
@@ -87,6 +89,7 @@ class NodeServer(App):
         variables.check(key, settings.environment, settings.secrets, (*RESERVED, "HOST"))
         for name in sorted(set(settings.build_environment) & set(BUILD_RESERVED)):
             raise ConfigError(f"{key}/build_environment/{name}: the pipeline sets it", "remove it")
+        buildenv.check(key, settings.build_variables, settings.build_environment)
         if project.within:
             raise PreconditionError(
                 f"{key}: a part of the workspace {project.root}, which `use: node` cannot build yet",
@@ -105,7 +108,8 @@ class NodeServer(App):
                     "a path relative to the application's folder; a `build` script in package.json may make it",
                 )
         version = self._pnpm_version()
-        lockfile.check_node(project, self._node)
+        if project.wanted_node():
+            lockfile.check_node(project, self._node)
         if version and not pnpm.available(version, self._tools, self._node, self.stack.account):
             raise PreconditionError(f"{key}: pnpm {version} is missing", tools.MEND)
 

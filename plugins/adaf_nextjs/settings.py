@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from adaf_nextjs.buildenv import BuildVariables
 from adaf_pipeline.config import Environment, MaybeUrlPath, UrlPath
 from adaf_pipeline.errors import ConfigError
 from adaf_pipeline.roles import Deliveries, variables
@@ -25,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     include: tuple[Path_, ...] = ()  # more files and folders that belong beside server.js
     migrations: Path_ = "migrations"  # folder of *.sql, applied in the order of their names
     build_environment: Environment = {}  # NEXT_PUBLIC_* and the like; no secrets: it is part of the release
+    build_variables: Annotated[BuildVariables, msgspec.Meta(description="what a build has to be given")] = {}
     environment: Environment = {}  # of the running process; no secrets
     secrets: Annotated[Deliveries, msgspec.Meta(description="variables that hold a secret")] = {}
     ready: UrlPath = "/api/health/ready"

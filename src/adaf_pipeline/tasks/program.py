@@ -64,8 +64,7 @@ class AdafProgram(Program):
         """The tasks, which is what somebody looks for; Invoke's own flags mean nothing to them."""
         print("Usage: adaf TASK [--FLAG ...]\n")
         self.list_tasks()
-        print("adaf --help TASK shows its flags and an example; adaf --version the version;")
-        print("adaf --print-completion-script=bash (or zsh, fish) a script for the shell.")
+        print("adaf --help TASK, --version, --print-completion-script=bash (or zsh, fish)")
 
 
 def program() -> AdafProgram:
